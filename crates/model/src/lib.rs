@@ -1,9 +1,25 @@
 //! What the system is: identifiers, classes, pools, workers, nodes, actors, bindings, and the pure state machine that
 //! changes them.
+//!
+//! INVARIANT: no IO, no clock, no randomness, no logging, nothing asynchronous. Time and entropy arrive as arguments, and
+//! the state changes only by applying a recorded entry, so replaying a journal gives the same state byte for byte.
 
+pub mod actor;
+pub mod caller;
+pub mod canonical_json;
+pub mod class;
+pub mod command;
+pub mod directive;
+pub mod event;
 pub mod id;
+pub mod label;
+pub mod node;
 pub mod order;
+pub mod pool;
+pub mod refusal;
+pub mod settings;
 pub mod spiffe_id;
 pub mod template;
 pub mod text;
 pub mod time;
+pub mod worker;

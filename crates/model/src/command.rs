@@ -1,0 +1,308 @@
+//! Commands: what can be asked of the state machine, and what it answers.
+
+use crate::actor::{ActorState, Outcome, UnbindMode};
+use crate::caller::Caller;
+use crate::class::ClassSpec;
+use crate::id::{ActorId, ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, PoolRef, WorkerRef};
+use crate::label::Labels;
+use crate::node::PoolGrant;
+use crate::pool::PoolSpec;
+use crate::settings::Settings;
+use crate::time::Timestamp;
+use minicbor::{Decode, Encode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+/// Most answers that are remembered for retries; the oldest is forgotten first.
+pub const ANSWERS_MAX: usize = 100_000;
+/// Most audiences of one JWT-SVID.
+pub const AUDIENCES_MAX: usize = 16;
+/// Longest audience, in bytes.
+pub const AUDIENCE_BYTES_MAX: usize = 1024;
+/// Longest reason in words, in bytes.
+pub const REASON_BYTES_MAX: usize = 512;
+
+/// A command with who asks, and the key under which a retry finds the first answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The authenticated caller.
+    pub caller: Caller,
+    /// Given by the caller; scoped to the caller.
+    pub idempotency_key: Option<String>,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Command {
+    /// The control plane starts, with these settings.
+    Start(Settings),
+    /// Creates or revises a class.
+    ApplyClass {
+        /// The class.
+        class: ClassRef,
+        /// Its labels.
+        labels: Labels,
+        /// What it is.
+        spec: ClassSpec,
+        /// The version that the caller read; `Some(0)` means that it must not exist.
+        if_version: Option<u64>,
+    },
+    /// Enables or disables a class, or allows or forbids one of its revisions.
+    EnableClass {
+        /// The class.
+        class: ClassRef,
+        /// One revision, or the whole class.
+        revision: Option<u32>,
+        /// Whether actors may be bound under it.
+        enabled: bool,
+    },
+    /// Deletes a class without actors.
+    DeleteClass {
+        /// The class.
+        class: ClassRef,
+    },
+    /// Creates or changes a pool.
+    ApplyPool {
+        /// The pool.
+        pool: PoolRef,
+        /// Its labels.
+        labels: Labels,
+        /// What it is.
+        spec: PoolSpec,
+        /// The version that the caller read; `Some(0)` means that it must not exist.
+        if_version: Option<u64>,
+    },
+    /// Deletes a pool without workers.
+    DeletePool {
+        /// The pool.
+        pool: PoolRef,
+    },
+    /// Makes a join token. The caller of the model holds the secret; only its digest comes here.
+    CreateJoinToken {
+        /// SHA-256 of the secret.
+        token: Digest,
+        /// The node that may use it, or any.
+        node: Option<NodeName>,
+        /// What it grants.
+        grants: Vec<PoolGrant>,
+        /// How long it may be used, in seconds.
+        ttl_secs: u64,
+    },
+    /// Creates an actor, suspended.
+    CreateActor {
+        /// Its class.
+        class: ClassRef,
+        /// A proposed id; generated if missing.
+        id: Option<ActorId>,
+        /// Its labels.
+        labels: Labels,
+    },
+    /// Admits an actor and binds it, or puts it into the queue.
+    ResumeActor {
+        /// The actor.
+        actor: ActorRef,
+        /// The worker that an external scheduler picked.
+        worker: Option<WorkerRef>,
+        /// How long it may wait for a worker, in milliseconds; 0 refuses instead of waiting.
+        wait_ms: Option<u64>,
+    },
+    /// Ends an actor's binding and keeps its state; or takes it out of the queue.
+    SuspendActor {
+        /// The actor.
+        actor: ActorRef,
+    },
+    /// Ends an actor for ever.
+    TerminateActor {
+        /// The actor.
+        actor: ActorRef,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Revokes an actor and keeps the evidence.
+    QuarantineActor {
+        /// The actor.
+        actor: ActorRef,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Removes the record of an actor that is terminated, or suspended (then it is terminated first).
+    DeleteActor {
+        /// The actor.
+        actor: ActorRef,
+    },
+    /// Lets a worker take no further actor and moves its present one away.
+    DrainWorker {
+        /// The worker.
+        worker: WorkerRef,
+    },
+    /// Removes a node that holds no binding.
+    DeleteNode {
+        /// The node.
+        node: NodeName,
+    },
+    /// A node proves its origin with a join token.
+    AttestNode {
+        /// The node.
+        node: NodeName,
+        /// SHA-256 of the token's secret.
+        token: Digest,
+        /// SHA-256 of the SubjectPublicKeyInfo whose possession it proved.
+        key: Digest,
+    },
+    /// A node asks for a new SVID of its own.
+    RenewNode {
+        /// The node.
+        node: NodeName,
+        /// SHA-256 of the new SubjectPublicKeyInfo.
+        key: Digest,
+    },
+    /// A node opens its stream.
+    AttachNode {
+        /// The node.
+        node: NodeName,
+        /// Its slots.
+        workers: Vec<WorkerRef>,
+        /// The bindings that it still holds.
+        held: Vec<Held>,
+    },
+    /// What a node says on its stream.
+    Report {
+        /// The node.
+        node: NodeName,
+        /// Number of the stream.
+        session: u64,
+        /// What it says.
+        report: Report,
+    },
+    /// Time passes: leases, queues and tokens may be over.
+    Expire,
+    /// Binds the first waiting actor for which a worker is free.
+    Schedule,
+}
+
+/// A binding that a node holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// The binding.
+    pub binding: BindingId,
+    /// Its epoch.
+    pub epoch: Epoch,
+}
+
+/// What a node says on its stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Report {
+    /// It is there.
+    Heartbeat,
+    /// The stream is over.
+    Detached,
+    /// It holds these keys; the server has checked the proofs of possession.
+    KeysOffered(Vec<Digest>),
+    /// The actor runs and its identity is served.
+    Running(Held),
+    /// The binding is over on the node: processes, sockets and keys are gone.
+    Ended {
+        /// The binding.
+        held: Held,
+        /// How it ended.
+        outcome: Outcome,
+        /// Archive of the actor's state, stored at the server.
+        archive: Option<Digest>,
+    },
+    /// A new X.509-SVID is needed.
+    RenewX509 {
+        /// The binding.
+        held: Held,
+        /// SHA-256 of the SubjectPublicKeyInfo whose possession it proved.
+        key: Digest,
+    },
+    /// A JWT-SVID is needed.
+    MintJwt {
+        /// The binding.
+        held: Held,
+        /// Its audience.
+        audience: Vec<String>,
+    },
+    /// A process tree asks to be bound straight to an actor.
+    BindProcess {
+        /// The class.
+        class: ClassRef,
+        /// The actor; created if it does not exist or if missing.
+        actor: Option<ActorId>,
+    },
+}
+
+/// What a command answers. Recorded with the idempotency key, so a retry gets the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[cbor(map)]
+pub enum Answer {
+    /// Done; nothing more to say.
+    #[n(0)]
+    Done {},
+    /// A class or pool as it is now.
+    #[n(1)]
+    Applied {
+        /// Its version.
+        #[n(0)]
+        version: u64,
+        /// Number of the newest revision; 0 for a pool.
+        #[n(1)]
+        revision: u32,
+        /// Whether the command changed anything.
+        #[n(2)]
+        changed: bool,
+    },
+    /// An actor as it is now.
+    #[n(2)]
+    Actor {
+        /// The actor.
+        #[n(0)]
+        actor: ActorRef,
+        /// Its state.
+        #[n(1)]
+        state: ActorState,
+        /// Its epoch.
+        #[n(2)]
+        epoch: Epoch,
+        /// Its binding.
+        #[n(3)]
+        binding: Option<BindingId>,
+        /// Whether it waits for a worker.
+        #[n(4)]
+        waiting: bool,
+    },
+    /// A join token was made.
+    #[n(3)]
+    JoinToken {
+        /// When it ends.
+        #[n(0)]
+        expires_at: Timestamp,
+    },
+    /// A node was attached.
+    #[n(4)]
+    Attached {
+        /// Number of the stream.
+        #[n(0)]
+        session: u64,
+        /// What the node must end, because the registry says so.
+        #[n(1)]
+        unbind: Vec<Unbind>,
+    },
+}
+
+/// An order to a node to end a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
+#[cbor(array)]
+pub struct Unbind {
+    /// The binding.
+    #[n(0)]
+    pub binding: BindingId,
+    /// How.
+    #[n(1)]
+    pub mode: UnbindMode,
+}
