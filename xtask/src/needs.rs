@@ -1,0 +1,92 @@
+//! What the tests need beside the Rust toolchain, installed when missing.
+//!
+//! Debian packages come from `apt-get` (only as root and only when a program is missing), the Python clients go into
+//! a virtual environment under the target directory. When everything is present nothing is asked of the network.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::step::{self, Failure, Outcome};
+
+/// Program, and the Debian package that brings it.
+const PROGRAMS: [(&str, &str); 3] = [("cc", "gcc libc6-dev"), ("openssl", "openssl"), ("python3", "python3")];
+
+/// Installs what is missing and returns the Python interpreter that has the clients.
+pub(crate) fn install() -> Outcome<PathBuf> {
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !on_path(program))
+        .flat_map(|(_, packages)| packages.split(' '))
+        .collect();
+    if !missing.is_empty() {
+        install_packages(&missing)?;
+    }
+    python()
+}
+
+fn python() -> Outcome<PathBuf> {
+    let wanted_at = step::root().join("xtask/requirements.txt");
+    let wanted = fs::read_to_string(&wanted_at)
+        .map_err(|error| Failure::new(format!("cannot read {}: {error}", wanted_at.display())))?;
+    let environment = step::target_dir().join("test-python");
+    let interpreter = environment.join("bin/python");
+    let stamp = environment.join("installed.txt");
+    if interpreter.exists() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(interpreter);
+    }
+
+    create_environment(&environment)?;
+    let mut pip = Command::new(&interpreter);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&wanted_at);
+    step::run("install the Python clients", &mut pip)?;
+    // Last, so that an interrupted installation is begun again.
+    fs::write(&stamp, wanted).map_err(|error| Failure::new(format!("cannot write {}: {error}", stamp.display())))?;
+    Ok(interpreter)
+}
+
+/// Debian's python3 comes without the module that makes virtual environments; the first failure says so.
+fn create_environment(at: &Path) -> Outcome {
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv", "--clear"]).arg(at);
+    if step::output(&mut venv).is_ok() {
+        return Ok(());
+    }
+    install_packages(&["python3-venv", "python3-pip"])?;
+    step::output(&mut venv).map(drop)
+}
+
+fn install_packages(packages: &[&str]) -> Outcome {
+    let list = packages.join(" ");
+    let is_root = step::output(Command::new("id").arg("-u")).is_ok_and(|uid| uid.trim() == "0");
+    if !is_root || !on_path("apt-get") {
+        return Err(Failure::new(format!(
+            "the tests need these Debian packages or their like, please install: {list}"
+        )));
+    }
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(arguments);
+        command
+    };
+    step::run("apt-get update", &mut apt(&["update"]))?;
+    let mut install = apt(&["install", "--yes", "--no-install-recommends"]);
+    step::run(&format!("apt-get install {list}"), install.args(packages))
+}
+
+fn on_path(program: &str) -> bool {
+    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_found_only_when_it_exists() {
+        assert!(on_path("sh"));
+        assert!(!on_path("credence-no-such-program"));
+    }
+}

@@ -1,0 +1,32 @@
+//! `cargo xtask sim`: the seeded simulator of `credence-testkit`.
+
+use clap::Args;
+
+use crate::step::{self, Outcome};
+
+/// Which runs to make.
+#[derive(Args)]
+pub(crate) struct Simulation {
+    /// The seed of the first run; every following run adds one
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many steps a run takes
+    #[arg(long, default_value_t = 1_000)]
+    steps: u64,
+    /// How many runs to make
+    #[arg(long, default_value_t = 1)]
+    runs: u64,
+}
+
+impl Simulation {
+    /// What continuous integration runs.
+    pub(crate) const STANDING: Self = Self { seed: 1, steps: 1_000, runs: 300 };
+
+    pub(crate) fn run(&self) -> Outcome {
+        let Self { seed, steps, runs } = self;
+        let what = format!("simulate {runs} run(s) of {steps} steps from seed {seed}");
+        let mut command = step::cargo(&["run", "--quiet", "--package", "credence-testkit", "--bin", "sim", "--"]);
+        command.args(["--seed", &seed.to_string(), "--steps", &steps.to_string(), "--runs", &runs.to_string()]);
+        step::run(&what, &mut command)
+    }
+}
