@@ -1,1 +1,6 @@
-//! server
+//! The control plane's process: listeners, the control API in HTTP/JSON, the node protocol in gRPC.
+//!
+//! It authenticates every caller, checks it against the authorization table, hands commands to the cell and answers
+//! what was recorded. It decides nothing about classes, actors or bindings itself: that is the model's.
+
+pub mod api;
