@@ -1,7 +1,7 @@
 //! Classes: what an agent is, for a person and a program; and their immutable revisions.
 
-use crate::canonical_json;
 use crate::caller::Caller;
+use crate::canonical_json;
 use crate::id::{ClassRef, Digest};
 use crate::label::{Labels, Selector, check_labels};
 use crate::refusal::{Kind, Refusal};
@@ -165,7 +165,8 @@ impl ClassSpec {
     /// Checks what the types cannot say.
     pub fn validate(&self) -> Result<(), Refusal> {
         if self.owner.trim().is_empty() {
-            return Err(malformed("spec.owner", "every class has an owner").hint("Name who answers for it, e.g. finance@example.org"));
+            return Err(malformed("spec.owner", "every class has an owner")
+                .hint("Name who answers for it, e.g. finance@example.org"));
         }
         let lines = [
             ("spec.displayName", &self.display_name),
@@ -261,7 +262,11 @@ fn check_env_name(field: &str, name: &str) -> Result<(), Refusal> {
 }
 
 fn check_range(field: &str, value: u64, min: u64, max: u64) -> Result<(), Refusal> {
-    if (min..=max).contains(&value) { Ok(()) } else { Err(malformed(field, format!("{value} is not from {min} to {max}"))) }
+    if (min..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(malformed(field, format!("{value} is not from {min} to {max}")))
+    }
 }
 
 impl<C> minicbor::Encode<C> for ClassSpec {

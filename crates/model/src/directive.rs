@@ -2,12 +2,20 @@
 //!
 //! They follow from the entry and the state after it, purely; the server signs the orders in them and sends them on.
 
+use crate::actor::{Actor, Binding};
 use crate::class::Runtime;
 use crate::command::Unbind;
+use crate::event::{Entry, Event};
 use crate::id::{ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, WorkerRef};
-use crate::order::{JwtOrder, X509Order};
+use crate::node::NodeState;
+use crate::order::{Claims, JwtOrder, RevisionClaim, X509Order};
 use crate::spiffe_id::SpiffeId;
+use crate::state::{State, class_ref};
+use crate::time::Timestamp;
 use crate::worker::WorkerKind;
+
+/// How far before its order a credential begins, so that clocks a little behind accept it, in seconds.
+pub const NOT_BEFORE_CUSHION_SECS: u64 = 10;
 
 /// What follows from a recorded entry for the outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,4 +106,117 @@ impl Directive {
             | Self::EndSessions { node, .. } => node,
         }
     }
+}
+
+/// What follows from a recorded entry. `state` is the state after it.
+pub fn directives(state: &State, entry: &Entry) -> Vec<Directive> {
+    match &entry.event {
+        Event::ActorBound { .. } => bind(state, entry).map(|bind| Directive::Bind(Box::new(bind))),
+        Event::ActorUnbinding { actor, binding, mode, .. } => {
+            let held = state.actors.get(actor).and_then(|actor| actor.binding.as_ref());
+            let unbind = Unbind { binding: *binding, mode: *mode };
+            held.filter(|held| is_connected(state, &held.node))
+                .map(|held| Directive::Unbind { node: held.node.clone(), unbind })
+        }
+        Event::X509SvidOrdered { actor, binding, key, not_after, .. } => {
+            live(state, actor, binding).and_then(|(actor, held)| {
+                let order = x509_order(state, actor, held, entry.at, *key, *not_after)?;
+                Some(Directive::X509 { node: held.node.clone(), binding: *binding, order })
+            })
+        }
+        Event::JwtSvidOrdered { actor, binding, audience, expires_at, .. } => {
+            live(state, actor, binding).and_then(|(actor, held)| {
+                let order = JwtOrder {
+                    subject: state.spiffe_id(actor),
+                    audience: audience.clone(),
+                    claims: claims(state, actor, held)?,
+                    issued_at: Timestamp::from_secs(entry.at.as_secs()),
+                    expires_at: *expires_at,
+                };
+                Some(Directive::Jwt { node: held.node.clone(), binding: *binding, order })
+            })
+        }
+        Event::NodeAttested { node, key, not_after, .. } | Event::NodeRenewed { node, key, not_after } => {
+            let subject = state.settings.templates.node_id(&state.settings.trust_domain, node);
+            let order = plain_order(subject, *key, entry.at, *not_after);
+            Some(Directive::NodeSvid { node: node.clone(), order })
+        }
+        Event::NodeAttached { node, session, .. } => {
+            Some(Directive::EndSessions { node: node.clone(), before: *session })
+        }
+        Event::NodeLost { node } => {
+            let before = state.nodes.get(node).map_or(u64::MAX, |node| node.session.saturating_add(1));
+            Some(Directive::EndSessions { node: node.clone(), before })
+        }
+        Event::NodeDeleted { node } => Some(Directive::EndSessions { node: node.clone(), before: u64::MAX }),
+        _ => None,
+    }
+    .into_iter()
+    .collect()
+}
+
+/// The order for the control plane's own X.509-SVID.
+pub fn server_order(state: &State, key: Digest, now: Timestamp, ttl_secs: u64) -> X509Order {
+    let subject = state.settings.templates.server_id(&state.settings.trust_domain);
+    plain_order(subject, key, now, Timestamp::from_secs(now.as_secs() + ttl_secs))
+}
+
+fn bind(state: &State, entry: &Entry) -> Option<Bind> {
+    let Event::ActorBound { actor, binding, worker, node, key, not_after, .. } = &entry.event else { return None };
+    let (actor, held) = live(state, actor, binding)?;
+    let revision = state.class_of(actor)?.revisions.get(&held.revision)?;
+    Some(Bind {
+        node: node.clone(),
+        session: state.nodes.get(node)?.session,
+        actor: actor.actor.clone(),
+        class: class_ref(actor),
+        spiffe_id: state.spiffe_id(actor),
+        binding: *binding,
+        epoch: held.epoch,
+        worker: worker.clone(),
+        kind: state.workers.get(worker)?.kind,
+        revision: held.revision,
+        runtime: revision.spec.runtime.clone(),
+        archive: actor.archive,
+        order: x509_order(state, actor, held, entry.at, *key, *not_after)?,
+    })
+}
+
+/// INVARIANT: every order for an actor passes here: its binding is the live one.
+fn live<'s>(state: &'s State, actor: &ActorRef, binding: &BindingId) -> Option<(&'s Actor, &'s Binding)> {
+    let actor = state.actors.get(actor)?;
+    actor.live_binding().filter(|held| held.id == *binding).map(|held| (actor, held))
+}
+
+fn x509_order(
+    state: &State,
+    actor: &Actor,
+    held: &Binding,
+    at: Timestamp,
+    key: Digest,
+    not_after: Timestamp,
+) -> Option<X509Order> {
+    let claims = claims(state, actor, held)?;
+    Some(X509Order { claims: Some(claims), ..plain_order(state.spiffe_id(actor), key, at, not_after) })
+}
+
+fn plain_order(subject: SpiffeId, key: Digest, at: Timestamp, not_after: Timestamp) -> X509Order {
+    let not_before = Timestamp::from_secs(at.minus_secs(NOT_BEFORE_CUSHION_SECS).as_secs());
+    X509Order { subject, key, claims: None, not_before, not_after }
+}
+
+fn claims(state: &State, actor: &Actor, held: &Binding) -> Option<Claims> {
+    let (templates, td) = (&state.settings.templates, &state.settings.trust_domain);
+    let revision = state.class_of(actor)?.revisions.get(&held.revision)?;
+    Some(Claims {
+        class: templates.class_id(td, &class_ref(actor)),
+        revision: RevisionClaim { number: held.revision, digest: revision.digest },
+        epoch: held.epoch,
+        worker: templates.worker_id(td, &held.worker),
+        binding: held.id,
+    })
+}
+
+fn is_connected(state: &State, node: &NodeName) -> bool {
+    state.nodes.get(node).is_some_and(|node| node.state == NodeState::Connected)
 }

@@ -286,7 +286,20 @@ impl JsonSchema for Digest {
 
 /// An actor's binding number: 1 at the first binding, +1 at every later one, carried in every credential.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode, JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Encode,
+    Decode,
+    JsonSchema,
 )]
 #[serde(transparent)]
 #[cbor(transparent)]

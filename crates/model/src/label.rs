@@ -35,7 +35,12 @@ pub fn check_labels(field: &str, labels: &Labels) -> Result<(), Refusal> {
         return Err(Refusal::new(Kind::Malformed, format!("more than {LABELS_MAX} labels")).field(field));
     }
     for (key, value) in labels {
-        if key.is_empty() || key.len() > LABEL_TEXT_BYTES_MAX || value.len() > LABEL_TEXT_BYTES_MAX || !legal(key) || !legal(value) {
+        if key.is_empty()
+            || key.len() > LABEL_TEXT_BYTES_MAX
+            || value.len() > LABEL_TEXT_BYTES_MAX
+            || !legal(key)
+            || !legal(value)
+        {
             let why = "keys and values are at most 128 letters, digits, '-', '_', '.' or '/', and a key is not empty";
             return Err(Refusal::new(Kind::Malformed, why).field(format!("{field}.{}", key.escape_debug())));
         }

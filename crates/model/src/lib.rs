@@ -5,13 +5,16 @@
 //! the state changes only by applying a recorded entry, so replaying a journal gives the same state byte for byte.
 
 pub mod actor;
+pub mod apply;
 pub mod caller;
 pub mod canonical_json;
 pub mod class;
 pub mod command;
+pub mod decide;
 pub mod directive;
 pub mod event;
 pub mod id;
+pub mod invariant;
 pub mod label;
 pub mod node;
 pub mod order;
@@ -19,7 +22,9 @@ pub mod pool;
 pub mod refusal;
 pub mod settings;
 pub mod spiffe_id;
+pub mod state;
 pub mod template;
 pub mod text;
 pub mod time;
+pub mod verify;
 pub mod worker;

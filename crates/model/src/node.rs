@@ -62,7 +62,7 @@ pub struct Node {
     pub reservoir: VecDeque<Digest>,
 }
 
-/// A join token that was not used yet. The secret itself is never stored.
+/// A join token. The secret itself is never stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinToken {
     /// The node that may use it, or any.
@@ -71,4 +71,6 @@ pub struct JoinToken {
     pub grants: Vec<PoolGrant>,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// The node that used it up.
+    pub used_by: Option<NodeName>,
 }

@@ -34,6 +34,11 @@ impl TrustDomain {
         Err(InvalidText::new("trust domain", text, why))
     }
 
+    /// What a registry has before its first entry: a name that no trust domain may have (RFC 2606 §2).
+    pub(crate) fn unset() -> Self {
+        Self("unset.invalid".into())
+    }
+
     /// The name, without a scheme.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -131,9 +136,27 @@ mod tests {
         }
         let too_long = format!("{long}a");
         for bad in [
-            "", "spiffe:/td/a", "SPIFFE://td/a", "https://td/a", "spiffe://", "spiffe:///a", "spiffe://td/", "spiffe://td//a",
-            "spiffe://td/a/", "spiffe://td/./a", "spiffe://td/../a", "spiffe://td/%2f", "spiffe://td/a?b", "spiffe://td/a#b",
-            "spiffe://u@td/a", "spiffe://td:80/a", "spiffe://Td/a", "spiffe://td/a\0", "spiffe://td/ä", "spiffe://[::1]/a", &too_long,
+            "",
+            "spiffe:/td/a",
+            "SPIFFE://td/a",
+            "https://td/a",
+            "spiffe://",
+            "spiffe:///a",
+            "spiffe://td/",
+            "spiffe://td//a",
+            "spiffe://td/a/",
+            "spiffe://td/./a",
+            "spiffe://td/../a",
+            "spiffe://td/%2f",
+            "spiffe://td/a?b",
+            "spiffe://td/a#b",
+            "spiffe://u@td/a",
+            "spiffe://td:80/a",
+            "spiffe://Td/a",
+            "spiffe://td/a\0",
+            "spiffe://td/ä",
+            "spiffe://[::1]/a",
+            &too_long,
         ] {
             assert!(SpiffeId::parse(bad).is_err(), "{bad} was accepted");
         }

@@ -65,7 +65,8 @@ impl PathTemplates {
     pub fn validate(&self) -> Result<(), InvalidText> {
         for (what, template, wanted) in self.all() {
             let mut found = Vec::new();
-            let path = template.strip_prefix('/').ok_or_else(|| InvalidText::new(what, template, "it must begin with /"))?;
+            let path =
+                template.strip_prefix('/').ok_or_else(|| InvalidText::new(what, template, "it must begin with /"))?;
             for segment in path.split('/') {
                 match placeholder(segment) {
                     Some(name) => found.push(name),
@@ -230,7 +231,14 @@ mod tests {
     #[test]
     fn templates_that_are_ambiguous_or_incomplete_are_refused() {
         let with_actor = |actor: &str| PathTemplates { actor: actor.into(), ..PathTemplates::default() }.validate();
-        for bad in ["", "actor", "/a/{actor}", "/{class}/{namespace}/{actor}", "/x-{namespace}/{class}/{actor}", "/{namespace}//{class}/{actor}"] {
+        for bad in [
+            "",
+            "actor",
+            "/a/{actor}",
+            "/{class}/{namespace}/{actor}",
+            "/x-{namespace}/{class}/{actor}",
+            "/{namespace}//{class}/{actor}",
+        ] {
             assert!(with_actor(bad).is_err(), "{bad}");
         }
         let colliding = PathTemplates { node: "/credence/{node}".into(), ..PathTemplates::default() };

@@ -1,0 +1,160 @@
+//! The registry: everything that the journal says, in memory. Derived from the entries and rebuildable from them.
+
+use crate::actor::Actor;
+use crate::class::Class;
+use crate::command::Answer;
+use crate::id::{ActorRef, BindingId, ClassRef, Digest, NodeName, PoolRef, WorkerRef};
+use crate::node::{JoinToken, Node};
+use crate::pool::Pool;
+use crate::settings::Settings;
+use crate::spiffe_id::{SpiffeId, TrustDomain};
+use crate::time::Timestamp;
+use crate::worker::Worker;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Format of [`State::encode`]; another one means: replay the journal instead.
+const SNAPSHOT_FORMAT: u32 = 1;
+
+/// The registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Settings of the trust domain.
+    pub settings: Settings,
+    /// Index of the last entry that was applied; 0 if none was.
+    pub last_index: u64,
+    /// Time of that entry.
+    pub last_at: Timestamp,
+    /// The catalogue.
+    pub classes: BTreeMap<ClassRef, Class>,
+    /// All pools.
+    pub pools: BTreeMap<PoolRef, Pool>,
+    /// All nodes.
+    pub nodes: BTreeMap<NodeName, Node>,
+    /// All workers that are not gone.
+    pub workers: BTreeMap<WorkerRef, Worker>,
+    /// All actors that were not deleted.
+    pub actors: BTreeMap<ActorRef, Actor>,
+    /// Which actor holds a binding.
+    pub bindings: BTreeMap<BindingId, ActorRef>,
+    /// The queue for workers, by ticket.
+    pub waiting: BTreeMap<u64, ActorRef>,
+    /// Idle workers, the one longest idle first.
+    pub idle: BTreeSet<(Timestamp, WorkerRef)>,
+    /// Join tokens, used and unused, until some time after their end.
+    pub join_tokens: BTreeMap<Digest, JoinToken>,
+    /// The first half of the SHA-256 of every deleted actor's name: an id is never used twice.
+    pub tombstones: BTreeSet<[u8; 16]>,
+    /// How many actors each class has.
+    pub actors_per_class: BTreeMap<ClassRef, u64>,
+    pub(crate) next_ticket: u64,
+    pub(crate) answers: BTreeMap<Digest, Remembered>,
+    pub(crate) answers_by_age: VecDeque<Digest>,
+}
+
+/// The first answer to a command with an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Remembered {
+    pub(crate) command: Digest,
+    pub(crate) answer: Answer,
+}
+
+/// Why a snapshot cannot be used; the journal can be replayed instead.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Another version wrote it.
+    #[error("the snapshot has another format")]
+    Format,
+    /// The bytes are not a snapshot.
+    #[error("the snapshot cannot be read")]
+    Malformed(#[source] postcard::Error),
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            // A state before its first entry has no trust domain; until `Start` nothing else is decided.
+            settings: Settings::new(TrustDomain::unset()),
+            last_index: 0,
+            last_at: Timestamp::default(),
+            classes: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            actors: BTreeMap::new(),
+            bindings: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            join_tokens: BTreeMap::new(),
+            tombstones: BTreeSet::new(),
+            actors_per_class: BTreeMap::new(),
+            next_ticket: 0,
+            answers: BTreeMap::new(),
+            answers_by_age: VecDeque::new(),
+        }
+    }
+}
+
+impl State {
+    /// The bytes of a snapshot: the same for equal states.
+    pub fn encode(&self) -> Result<Vec<u8>, SnapshotError> {
+        postcard::to_stdvec(&(SNAPSHOT_FORMAT, self)).map_err(SnapshotError::Malformed)
+    }
+
+    /// Reads a snapshot.
+    pub fn decode(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let (format, rest): (u32, _) = postcard::take_from_bytes(bytes).map_err(SnapshotError::Malformed)?;
+        if format != SNAPSHOT_FORMAT {
+            return Err(SnapshotError::Format);
+        }
+        postcard::from_bytes(rest).map_err(SnapshotError::Malformed)
+    }
+
+    /// The SPIFFE ID of an actor.
+    pub fn spiffe_id(&self, actor: &Actor) -> SpiffeId {
+        self.settings.templates.actor_id(&self.settings.trust_domain, &actor.class, &actor.actor)
+    }
+
+    /// The class of an actor, if it was not deleted meanwhile.
+    pub fn class_of(&self, actor: &Actor) -> Option<&Class> {
+        self.classes.get(&class_ref(actor))
+    }
+
+    /// When the lease of a node's bindings is over, as the server counts it: margin included.
+    pub fn lease_ends_at(&self, node: &Node) -> Timestamp {
+        node.heard_at.plus_ms(self.settings.lease_ms).plus_ms(self.settings.clock_margin_ms)
+    }
+
+    /// Place of a waiting actor in the queue, counted from 1.
+    pub fn place_in_queue(&self, actor: &Actor) -> Option<usize> {
+        let ticket = actor.wait.as_ref()?.ticket;
+        Some(self.waiting.range(..=ticket).count())
+    }
+
+    /// Whether this actor's id was used by an actor that was deleted.
+    pub fn is_tombstone(&self, actor: &ActorRef) -> bool {
+        self.tombstones.contains(&tombstone(actor))
+    }
+
+    /// Changes a worker and keeps the index of idle workers true.
+    pub(crate) fn with_worker(&mut self, worker: &WorkerRef, change: impl FnOnce(&mut Worker)) {
+        let Some(found) = self.workers.get_mut(worker) else { return };
+        self.idle.remove(&(found.idle_since, worker.clone()));
+        change(found);
+        if found.is_idle() {
+            self.idle.insert((found.idle_since, worker.clone()));
+        }
+    }
+}
+
+/// The class that an actor is an instance of.
+pub fn class_ref(actor: &Actor) -> ClassRef {
+    ClassRef { namespace: actor.actor.namespace.clone(), class: actor.class.clone() }
+}
+
+pub(crate) fn tombstone(actor: &ActorRef) -> [u8; 16] {
+    let digest = Digest::of(actor.to_string().as_bytes());
+    let mut half = [0; 16];
+    half.iter_mut().zip(digest.0).for_each(|(to, from)| *to = from);
+    half
+}
