@@ -1,0 +1,129 @@
+//! What an actor sees: one Unix socket, made for its binding and gone with it, that serves the SPIFFE Workload API and an
+//! HTTP metadata service.
+//!
+//! Who may ask is decided by the kernel's evidence about the connected process, never by what a request says: the peer
+//! must belong to the process tree of the binding. No request names the actor; the socket is the actor.
+//!
+//! INVARIANT: nothing is served from the moment on that the watch says [`Served::Ended`] or [`Endpoint::close`] was called;
+//! streams that are open end with `PermissionDenied`.
+//!
+//! It does not fetch, renew or keep credentials: the daemon puts the present identity into the watch, and signs JWT-SVIDs
+//! through the callback.
+
+use credence_model::order::Claims;
+use credence_model::refusal::Refusal;
+use credence_model::spiffe_id::SpiffeId;
+use credence_model::time::Timestamp;
+use futures_util::future::BoxFuture;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+mod pending;
+
+pub use pending::{Bundle, TreeRoot};
+
+/// Longest path of a Unix socket, in bytes: `sun_path` has 108, some clients fewer.
+pub const SOCKET_PATH_BYTES_MAX: usize = 103;
+
+/// An actor's present X.509 identity.
+pub struct Identity {
+    /// Its one SPIFFE ID.
+    pub spiffe_id: SpiffeId,
+    /// What its credentials say about the binding.
+    pub claims: Claims,
+    /// Certificates in DER, leaf first.
+    pub chain: Vec<Vec<u8>>,
+    /// Private key of the leaf, unencrypted PKCS#8 in DER.
+    pub key_pkcs8: Zeroizing<Vec<u8>>,
+    /// End of the leaf's validity.
+    pub not_after: Timestamp,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("spiffe_id", &self.spiffe_id)
+            .field("epoch", &self.claims.epoch)
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an endpoint serves right now.
+#[derive(Debug, Clone)]
+pub enum Served {
+    /// The binding is live.
+    Live {
+        /// The actor's present identity; replaced as a whole at every rotation.
+        identity: Arc<Identity>,
+        /// The trust domain's present bundle.
+        bundle: Arc<Bundle>,
+    },
+    /// The binding is over; final.
+    Ended,
+}
+
+/// Has a JWT-SVID for these audiences signed by the control plane.
+pub type MintJwt = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<String, Refusal>> + Send + Sync>;
+
+/// Why an endpoint could not be opened.
+#[derive(Debug, Error)]
+pub enum EndpointError {
+    /// The path does not fit into a socket address.
+    #[error("endpoint: the socket path {} is longer than {SOCKET_PATH_BYTES_MAX} bytes; use a shorter data directory", .0.display())]
+    PathTooLong(PathBuf),
+    /// Something that is not a socket has the name already.
+    #[error("endpoint: {} exists and is not a socket; remove it", .0.display())]
+    Occupied(PathBuf),
+    /// The directory of the socket is open to others.
+    #[error("endpoint: the directory {} can be entered by other users; set its mode to 0700", .0.display())]
+    OpenDirectory(PathBuf),
+    /// The operating system refused.
+    #[error("endpoint: cannot {what} {}", .path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+/// An open endpoint. Dropping it without [`Endpoint::close`] ends it too, without the courtesy of a last status.
+#[derive(Debug)]
+pub struct Endpoint {
+    path: PathBuf,
+}
+
+impl Endpoint {
+    /// Listens on `path` (mode 0600, in a directory of mode 0700 that is made if it is missing) and serves processes of the
+    /// tree `root` until closed. `now` is the wall clock.
+    #[expect(clippy::unused_async, reason = "the body follows")]
+    pub async fn open(
+        path: &Path,
+        root: TreeRoot,
+        served: watch::Receiver<Served>,
+        mint: MintJwt,
+        now: fn() -> Timestamp,
+    ) -> Result<Self, EndpointError> {
+        drop((root, served, mint, now));
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// The socket.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Ends every stream with `PermissionDenied`, gives connected clients a bounded moment to read that, drops all
+    /// connections and removes the socket. When it returns, nobody can ask any more.
+    #[expect(clippy::unused_async, reason = "the body follows")]
+    pub async fn close(self) {
+        drop(self.path);
+    }
+}
