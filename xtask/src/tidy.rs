@@ -5,6 +5,7 @@
 //! before, waives it there; tidy lists every waiver, and one that waives nothing is itself a finding.
 
 mod cycles;
+mod documents;
 mod fences;
 mod imports;
 mod layers;
@@ -25,6 +26,7 @@ use crate::{
 const RULES: &[(&str, Rule)] = &[
     ("layers", layers::check),
     ("cycles", cycles::check),
+    ("documents", documents::check),
     ("fences", fences::check),
     ("imports", imports::check),
     ("layout", layout::check),

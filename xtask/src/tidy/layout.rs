@@ -1,29 +1,45 @@
-//! Rule: where things are. `foo.rs` beside `foo/`, no build scripts, no features, and a reason for every dependency.
+//! Rule: where things are. `foo.rs` beside `foo/`, no build scripts, no features, one test program per crate, and a
+//! reason for every dependency.
 
-use toml::Table;
+use toml::{Table, Value};
 
-use crate::tidy::{Finding, tree::Tree};
+use crate::tidy::{
+    Finding,
+    tree::{File, Tree},
+};
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in &tree.files {
-        match file.path.rsplit('/').next().unwrap_or_default() {
-            "mod.rs" => {
-                findings.push(Finding::new(&file.path, 0, "name the file after its module, foo.rs beside foo/"))
-            }
-            "build.rs" => findings.push(Finding::new(&file.path, 0, "no build scripts: generate with cargo xtask gen")),
-            "Cargo.toml" => findings.extend(check_manifest(&file.path, &file.text)),
-            _ => {}
+        if file.path.ends_with("/mod.rs") {
+            findings.push(Finding::new(&file.path, 0, "name the file after its module, foo.rs beside foo/"));
+        }
+        if let Some(package) = file.path.strip_suffix("Cargo.toml") {
+            findings.extend(check_package(tree, package, file));
         }
     }
     findings
 }
 
-fn check_manifest(path: &str, text: &str) -> Vec<Finding> {
-    let manifest: Table = text.parse().unwrap_or_default();
-    let mut findings = unexplained_dependencies(path, text);
-    if manifest.contains_key("features") {
+fn check_package(tree: &Tree, directory: &str, manifest: &File) -> Vec<Finding> {
+    let path = manifest.path.as_str();
+    let table: Table = manifest.text.parse().unwrap_or_default();
+    let setting = |name| table.get("package").and_then(|package| package.get(name)).and_then(Value::as_bool);
+    let mut findings = unexplained_dependencies(path, &manifest.text);
+    let build_script = format!("{directory}build.rs");
+    if tree.files.iter().any(|file| file.path == build_script) {
+        findings.push(Finding::new(&build_script, 0, "no build scripts: generate with cargo xtask gen"));
+    }
+    if table.contains_key("features") {
         findings.push(Finding::new(path, 0, "no Cargo features of our own: what is built is what was tested"));
+    }
+    let tests = format!("{directory}tests/");
+    let is_program =
+        |file: &&File| file.path.strip_prefix(&tests).is_some_and(|name| name.ends_with(".rs") && !name.contains('/'));
+    let programs = tree.files.iter().filter(is_program).count();
+    if programs > 1 && setting("autotests") != Some(false) {
+        let what = format!("{programs} test programs: make them modules of one, every program is linked anew");
+        findings.push(Finding::new(path, 0, what));
     }
     findings
 }
@@ -57,11 +73,25 @@ mod tests {
     }
 
     #[test]
-    fn misplaced_files_are_caught() {
-        for path in ["crates/x/src/a/mod.rs", "crates/x/build.rs"] {
-            assert_eq!(found(path, ""), [0], "{path}");
-        }
+    fn a_misplaced_module_is_caught() {
+        assert_eq!(found("crates/x/src/a/mod.rs", ""), [0]);
         assert!(found("crates/x/src/model.rs", "").is_empty());
+    }
+
+    #[test]
+    fn a_build_script_is_caught_and_a_module_of_that_name_is_not() {
+        let tree = Tree::of(&[("crates/x/Cargo.toml", ""), ("crates/x/build.rs", ""), ("crates/x/src/build.rs", "")]);
+        let paths: Vec<_> = check(&tree).into_iter().map(|finding| finding.path).collect();
+        assert_eq!(paths, ["crates/x/build.rs"]);
+    }
+
+    #[test]
+    fn a_second_test_program_is_caught_unless_the_manifest_lists_them() {
+        let tests = [("crates/x/tests/a.rs", ""), ("crates/x/tests/b.rs", ""), ("crates/x/tests/b/c.rs", "")];
+        for (manifest, expected) in [("[package]\n", 1), ("[package]\nautotests = false\n", 0)] {
+            let files: Vec<_> = tests.into_iter().chain([("crates/x/Cargo.toml", manifest)]).collect();
+            assert_eq!(check(&Tree::of(&files)).len(), expected);
+        }
     }
 
     #[test]
