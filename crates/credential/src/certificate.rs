@@ -1,0 +1,193 @@
+//! One parsed certificate as owned facts, without judgement: what it says, not whether that is allowed or true.
+
+use credence_model::time::Timestamp;
+use std::net::IpAddr;
+use thiserror::Error;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
+use x509_parser::prelude::FromDer as _;
+
+/// Largest certificate that is read, in bytes.
+pub(crate) const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+
+/// keyUsage flags (RFC 5280 §4.2.1.3) as x509-parser numbers them: bit n of the BIT STRING is `1 << n`.
+pub(crate) const DIGITAL_SIGNATURE: u16 = 1;
+pub(crate) const KEY_CERT_SIGN: u16 = 1 << 5;
+pub(crate) const CRL_SIGN: u16 = 1 << 6;
+
+/// Bytes that are not one X.509 v3 certificate in DER.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub(crate) struct Malformed(pub(crate) &'static str);
+
+/// What a certificate says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Certificate {
+    /// DER of the SubjectPublicKeyInfo.
+    pub(crate) spki: Vec<u8>,
+    /// DER of the subject name; `30 00` when empty.
+    pub(crate) subject: Vec<u8>,
+    pub(crate) subject_text: String,
+    /// DER of the issuer name.
+    pub(crate) issuer: Vec<u8>,
+    pub(crate) issuer_text: String,
+    /// Content octets of the INTEGER, sign octet included.
+    pub(crate) serial: Vec<u8>,
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
+    /// Signature algorithm in dotted decimal.
+    pub(crate) signature_oid: String,
+    pub(crate) names: Names,
+    pub(crate) key_usage: Option<KeyUsage>,
+    pub(crate) extended_key_usage: Option<ExtendedKeyUsage>,
+    pub(crate) basic_constraints: Option<BasicConstraints>,
+    pub(crate) subject_key_id: Option<Vec<u8>>,
+    pub(crate) authority_key_id: Option<Vec<u8>>,
+    /// Extensions that no field above holds.
+    pub(crate) others: Vec<OtherExtension>,
+}
+
+/// The subject alternative name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    pub(crate) critical: bool,
+    pub(crate) uris: Vec<String>,
+    pub(crate) dns: Vec<String>,
+    pub(crate) ips: Vec<IpAddr>,
+    /// How many names there are of any other type.
+    pub(crate) others: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyUsage {
+    pub(crate) critical: bool,
+    pub(crate) flags: u16,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ExtendedKeyUsage {
+    pub(crate) server: bool,
+    pub(crate) client: bool,
+    pub(crate) others: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BasicConstraints {
+    pub(crate) critical: bool,
+    pub(crate) ca: bool,
+    pub(crate) path_len: Option<u32>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct OtherExtension {
+    pub(crate) oid: String,
+    pub(crate) critical: bool,
+    /// What the extension's OCTET STRING holds.
+    pub(crate) value: Vec<u8>,
+}
+
+impl Certificate {
+    /// Reads exactly one certificate of at most [`CERTIFICATE_BYTES_MAX`] bytes; trailing bytes are an error.
+    pub(crate) fn parse(der: &[u8]) -> Result<Self, Malformed> {
+        if der.len() > CERTIFICATE_BYTES_MAX {
+            return Err(Malformed("it is larger than 16 KiB"));
+        }
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| Malformed("it is not a certificate in DER"))?;
+        if !rest.is_empty() {
+            return Err(Malformed("bytes follow the certificate"));
+        }
+        let tbs = &parsed.tbs_certificate;
+        if tbs.version.0 != 2 {
+            return Err(Malformed("it is not of version 3"));
+        }
+        if tbs.signature != parsed.signature_algorithm {
+            return Err(Malformed("its two signature algorithms differ"));
+        }
+        let mut certificate = Self {
+            spki: tbs.subject_pki.raw.to_vec(),
+            subject: tbs.subject.as_raw().to_vec(),
+            subject_text: tbs.subject.to_string(),
+            issuer: tbs.issuer.as_raw().to_vec(),
+            issuer_text: tbs.issuer.to_string(),
+            serial: parsed.tbs_certificate.raw_serial().to_vec(),
+            not_before: time(tbs.validity.not_before.timestamp()),
+            not_after: time(tbs.validity.not_after.timestamp()),
+            signature_oid: parsed.signature_algorithm.algorithm.to_id_string(),
+            ..Self::default()
+        };
+        tbs.extensions_map().map_err(|_| Malformed("an extension appears twice"))?;
+        tbs.iter_extensions().try_for_each(|extension| certificate.read(extension))?;
+        Ok(certificate)
+    }
+
+    fn read(&mut self, extension: &X509Extension<'_>) -> Result<(), Malformed> {
+        let critical = extension.critical;
+        match extension.parsed_extension() {
+            ParsedExtension::SubjectAlternativeName(san) => {
+                self.names.critical = critical;
+                san.general_names.iter().try_for_each(|name| self.names.read(name))?;
+            }
+            ParsedExtension::KeyUsage(usage) => self.key_usage = Some(KeyUsage { critical, flags: usage.flags }),
+            ParsedExtension::ExtendedKeyUsage(eku) => {
+                let others = eku.any
+                    || eku.code_signing
+                    || eku.email_protection
+                    || eku.time_stamping
+                    || eku.ocsp_signing
+                    || !eku.other.is_empty();
+                let usage = ExtendedKeyUsage { server: eku.server_auth, client: eku.client_auth, others };
+                self.extended_key_usage = Some(usage);
+            }
+            ParsedExtension::BasicConstraints(basic) => {
+                let constraints = BasicConstraints { critical, ca: basic.ca, path_len: basic.path_len_constraint };
+                self.basic_constraints = Some(constraints);
+            }
+            ParsedExtension::SubjectKeyIdentifier(id) => self.subject_key_id = Some(id.0.to_vec()),
+            ParsedExtension::AuthorityKeyIdentifier(id) => {
+                self.authority_key_id = Some(id.key_identifier.as_ref().map(|id| id.0.to_vec()).unwrap_or_default());
+            }
+            ParsedExtension::ParseError { .. } => return Err(Malformed("an extension cannot be read")),
+            _ => self.others.push(OtherExtension {
+                oid: extension.oid.to_id_string(),
+                critical,
+                value: extension.value.to_vec(),
+            }),
+        }
+        Ok(())
+    }
+
+    /// Whether it is a signing certificate by its basic constraints.
+    pub(crate) fn is_ca(&self) -> bool {
+        self.basic_constraints.is_some_and(|constraints| constraints.ca)
+    }
+
+    /// Whether its key usage holds any of `flags`.
+    pub(crate) fn may(&self, flags: u16) -> bool {
+        self.key_usage.is_some_and(|usage| usage.flags & flags != 0)
+    }
+}
+
+impl Names {
+    fn read(&mut self, name: &GeneralName<'_>) -> Result<(), Malformed> {
+        match name {
+            GeneralName::URI(uri) => self.uris.push((*uri).to_owned()),
+            GeneralName::DNSName(dns) => self.dns.push((*dns).to_owned()),
+            GeneralName::IPAddress(bytes) => self.ips.push(ip(bytes)?),
+            GeneralName::Invalid(..) => return Err(Malformed("a subject alternative name cannot be read")),
+            _ => self.others += 1,
+        }
+        Ok(())
+    }
+}
+
+fn ip(bytes: &[u8]) -> Result<IpAddr, Malformed> {
+    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+        return Ok(four.into());
+    }
+    <[u8; 16]>::try_from(bytes).map(IpAddr::from).map_err(|_| Malformed("an IP address has a wrong length"))
+}
+
+/// Seconds since the epoch; certificates can name times before it, which no rule needs to tell apart.
+fn time(secs: i64) -> Timestamp {
+    Timestamp::from_secs(u64::try_from(secs).unwrap_or(0))
+}

@@ -1,0 +1,261 @@
+//! Building certificates with rcgen.
+
+use crate::certificate::{Certificate, Malformed};
+use crate::x509_svid::{claims, profile};
+use credence_model::order::Claims;
+use credence_model::refusal::Kind;
+use credence_model::spiffe_id::{SpiffeId, TrustDomain};
+use credence_model::time::Timestamp;
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyUsagePurpose, SanType, SerialNumber, SigningKey, SubjectPublicKeyInfo,
+};
+use std::net::IpAddr;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Bytes of a serial number: 128 random bits (RFC 5280 §4.1.2.2 allows 159).
+pub const SERIAL_BYTES: usize = 16;
+
+/// The last second that an X.509 date can name: 9999-12-31T23:59:59Z.
+const LATEST_SECS: u64 = 253_402_300_799;
+
+/// What an X.509-SVID shall say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// Its one SPIFFE ID, which has a path.
+    pub subject: SpiffeId,
+    /// The certified key: SubjectPublicKeyInfo in DER.
+    pub spki: Vec<u8>,
+    /// The claims about the binding; none for nodes and the server.
+    pub claims: Option<Claims>,
+    /// Start of validity; whole seconds count.
+    pub not_before: Timestamp,
+    /// End of validity; whole seconds count.
+    pub not_after: Timestamp,
+    /// Random and not zero.
+    pub serial: [u8; SERIAL_BYTES],
+    /// Other names, for the server's own SVID only.
+    pub names: ServerNames,
+}
+
+/// Names by which a server is also reached by clients that know no SPIFFE.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerNames {
+    /// DNS names.
+    pub dns: Vec<String>,
+    /// IP addresses.
+    pub ip: Vec<IpAddr>,
+}
+
+/// What a signing certificate shall say. Its SPIFFE ID is the trust domain's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaTemplate {
+    /// The trust domain that it signs for.
+    pub trust_domain: TrustDomain,
+    /// Start of validity; whole seconds count.
+    pub not_before: Timestamp,
+    /// End of validity; whole seconds count.
+    pub not_after: Timestamp,
+    /// Random and not zero.
+    pub serial: [u8; SERIAL_BYTES],
+}
+
+/// Why a certificate could not be built.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BuildError {
+    /// The SPIFFE ID has no path, or belongs to another trust domain than the signing certificate.
+    #[error("x509-svid: {subject} cannot be certified by the authority of {trust_domain}")]
+    Subject {
+        /// The SPIFFE ID.
+        subject: SpiffeId,
+        /// Whose authority it is.
+        trust_domain: TrustDomain,
+    },
+    /// The validity is empty, beyond the calendar or beyond that of the signing certificate.
+    #[error("x509-svid: its validity is empty or ends after that of the authority")]
+    Validity,
+    /// The serial number is zero.
+    #[error("x509-svid: its serial number is zero")]
+    Serial,
+    /// A DNS name is not ASCII.
+    #[error("x509-svid: DNS name is not ASCII")]
+    DnsName,
+    /// The key is not a SubjectPublicKeyInfo that can be certified.
+    #[error("x509-svid: its key is not a SubjectPublicKeyInfo of a known kind")]
+    Key,
+    /// The signing certificate cannot be read or breaks a rule.
+    #[error("signing certificate: {0}")]
+    SigningCertificate(String),
+    /// The signing certificate is for another key.
+    #[error("signing certificate: it does not belong to the private key")]
+    OtherKey,
+    /// Signing failed.
+    #[error("x509-svid: signing failed")]
+    Sign,
+}
+
+impl BuildError {
+    /// What sort of error it is: whoever asks for a certificate is never to blame.
+    pub fn kind(&self) -> Kind {
+        Kind::Bug
+    }
+}
+
+/// A signing certificate together with something that signs with its key.
+pub struct SigningCertificate<S> {
+    issuer: rcgen::Issuer<'static, S>,
+    der: Vec<u8>,
+    pub(super) certificate: Certificate,
+    trust_domain: TrustDomain,
+}
+
+impl<S: SigningKey> SigningCertificate<S> {
+    /// Joins a signing certificate in DER with its key; refuses a certificate that is for another key, or that is no
+    /// signing certificate of a trust domain.
+    pub fn new(der: &[u8], key: S) -> Result<Self, BuildError> {
+        let certificate =
+            Certificate::parse(der).map_err(|Malformed(why)| BuildError::SigningCertificate(why.to_owned()))?;
+        let id = profile::signing(&certificate).map_err(|rule| BuildError::SigningCertificate(rule.to_string()))?;
+        let id = id.ok_or_else(|| BuildError::SigningCertificate("it has no SPIFFE ID".to_owned()))?;
+        if key.subject_public_key_info() != certificate.spki {
+            return Err(BuildError::OtherKey);
+        }
+        let issuer = rcgen::Issuer::from_ca_cert_der(&der.into(), key)
+            .map_err(|error| BuildError::SigningCertificate(error.to_string()))?;
+        Ok(Self { issuer, der: der.to_vec(), certificate, trust_domain: id.trust_domain() })
+    }
+
+    /// The signing certificate in DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The trust domain that it signs for.
+    pub fn trust_domain(&self) -> &TrustDomain {
+        &self.trust_domain
+    }
+
+    /// Start of its validity.
+    pub fn not_before(&self) -> Timestamp {
+        self.certificate.not_before
+    }
+
+    /// End of its validity. Nothing it signs is valid for longer.
+    pub fn not_after(&self) -> Timestamp {
+        self.certificate.not_after
+    }
+
+    /// The key it signs with.
+    pub fn key(&self) -> &S {
+        self.issuer.key()
+    }
+
+    /// Builds and signs an X.509-SVID; returns its DER, which [`super::validate`] must see before anyone else does.
+    pub fn build(&self, template: &Template) -> Result<Vec<u8>, BuildError> {
+        if template.subject.path().is_empty() || !template.subject.is_in(&self.trust_domain) {
+            let (subject, trust_domain) = (template.subject.clone(), self.trust_domain.clone());
+            return Err(BuildError::Subject { subject, trust_domain });
+        }
+        if template.not_after.as_secs() > self.certificate.not_after.as_secs() {
+            return Err(BuildError::Validity);
+        }
+        let key = SubjectPublicKeyInfo::from_der(&template.spki).map_err(|_| BuildError::Key)?;
+        let certificate = leaf_params(template)?.signed_by(&key, &self.issuer).map_err(|_| BuildError::Sign)?;
+        Ok(certificate.der().to_vec())
+    }
+
+    /// Builds and signs an intermediate for `spki`, which may sign leaves only.
+    pub fn build_intermediate(&self, template: &CaTemplate, spki: &[u8]) -> Result<Vec<u8>, BuildError> {
+        if template.trust_domain != self.trust_domain {
+            let (subject, trust_domain) = (template.trust_domain.id(), self.trust_domain.clone());
+            return Err(BuildError::Subject { subject, trust_domain });
+        }
+        if template.not_after.as_secs() > self.certificate.not_after.as_secs() {
+            return Err(BuildError::Validity);
+        }
+        let key = SubjectPublicKeyInfo::from_der(spki).map_err(|_| BuildError::Key)?;
+        let mut params = ca_params(template, "intermediate", spki, BasicConstraints::Constrained(0))?;
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(|_| BuildError::Sign)?;
+        Ok(certificate.der().to_vec())
+    }
+}
+
+/// Builds a self-signed root in DER.
+pub fn build_root(template: &CaTemplate, key: &impl SigningKey) -> Result<Vec<u8>, BuildError> {
+    let spki = key.subject_public_key_info();
+    let params = ca_params(template, "root", &spki, BasicConstraints::Unconstrained)?;
+    let certificate = params.self_signed(key).map_err(|_| BuildError::Sign)?;
+    Ok(certificate.der().to_vec())
+}
+
+// SPEC: X509-SVID §2, §3.1, §4.1, §4.3, §4.4
+fn leaf_params(template: &Template) -> Result<CertificateParams, BuildError> {
+    let mut params = params(template.not_before, template.not_after, &template.serial)?;
+    // The subject stays empty: a second name would only invite a second identity. rcgen then marks the names critical.
+    params.distinguished_name = DistinguishedName::new();
+    params.subject_alt_names.push(SanType::URI(ascii(template.subject.as_str())?));
+    for name in &template.names.dns {
+        params.subject_alt_names.push(SanType::DnsName(ascii(name)?));
+    }
+    params.subject_alt_names.extend(template.names.ip.iter().copied().map(SanType::IpAddress));
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    if let Some(ordered) = &template.claims {
+        let value = claims::encode(ordered).ok_or(BuildError::Sign)?;
+        params.custom_extensions.push(CustomExtension::from_oid_content(claims::CLAIMS_OID, value));
+    }
+    Ok(params)
+}
+
+// SPEC: X509-SVID §3.2, §4.1, §4.3; SPIFFE-ID §3.1 (ID-08)
+fn ca_params(
+    template: &CaTemplate,
+    role: &str,
+    spki: &[u8],
+    constraints: BasicConstraints,
+) -> Result<CertificateParams, BuildError> {
+    let mut params = params(template.not_before, template.not_after, &template.serial)?;
+    // An issuer needs a name (RFC 5280 §4.1.2.4), and path building is quickest when no two authorities share one.
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, "Credence");
+    let digest = credence_model::id::Digest::of(spki);
+    params.distinguished_name.push(DnType::CommonName, format!("{role} {}", digest.short()));
+    params.subject_alt_names.push(SanType::URI(ascii(template.trust_domain.id().as_str())?));
+    params.is_ca = IsCa::Ca(constraints);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+fn params(
+    not_before: Timestamp,
+    not_after: Timestamp,
+    serial: &[u8; SERIAL_BYTES],
+) -> Result<CertificateParams, BuildError> {
+    let (start, end) = (not_before.as_secs(), not_after.as_secs());
+    if start >= end || end > LATEST_SECS {
+        return Err(BuildError::Validity);
+    }
+    if serial.iter().all(|byte| *byte == 0) {
+        return Err(BuildError::Serial);
+    }
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    let mut params = CertificateParams::default();
+    params.not_before = epoch + Duration::from_secs(start);
+    params.not_after = epoch + Duration::from_secs(end);
+    params.serial_number = Some(SerialNumber::from_slice(serial));
+    Ok(params)
+}
+
+fn ascii(text: &str) -> Result<rcgen::string::Ia5String, BuildError> {
+    rcgen::string::Ia5String::try_from(text).map_err(|_| BuildError::DnsName)
+}
+
+impl<S> std::fmt::Debug for SigningCertificate<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningCertificate").field("subject", &self.certificate.subject_text).finish_non_exhaustive()
+    }
+}
