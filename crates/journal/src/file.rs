@@ -242,3 +242,6 @@ impl Journal for FileJournal {
         Ok(page.into_entries())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,12 @@ impl Synced {
         self.file.write_all_at(&place.encode(), 0).map_err(|e| JournalError::io("write", &self.path, e))
     }
 
+    /// Replaces the open file, so that a test can make the next note fail.
+    #[cfg(test)]
+    pub(super) fn exchange(&mut self, file: File) {
+        self.file = file;
+    }
+
     /// Makes the note itself durable.
     pub(super) fn sync(&self) -> Result<(), JournalError> {
         self.file.sync_data().map_err(|e| JournalError::io("sync", &self.path, e))
