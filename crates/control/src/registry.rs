@@ -1,0 +1,244 @@
+//! The registry and its journal: one turn decides a batch of requests, applies them, and records them with one append.
+
+use credence_journal::{BATCH_ENTRIES_MAX, Fence, Index, Journal, JournalError, Note, Snapshot};
+use credence_model::apply::apply;
+use credence_model::caller::Caller;
+use credence_model::command::{Answer, Command, Request};
+use credence_model::decide::{Entropy, decide};
+use credence_model::directive::{Directive, directives};
+use credence_model::event::{Entry, EntryError, Event, FORMAT};
+use credence_model::refusal::{Kind, Refusal};
+use credence_model::settings::Settings;
+use credence_model::state::{SnapshotError, State};
+use credence_model::time::Timestamp;
+
+/// Why a cell cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum CellError {
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal holds what this version does not understand.
+    #[error("entry {index} of the journal cannot be read")]
+    Entry {
+        /// Its number.
+        index: u64,
+        /// Why.
+        #[source]
+        source: EntryError,
+    },
+    /// An entry has another number than its place in the journal.
+    #[error("entry {place} of the journal says that it is entry {says}; restore the journal from a backup")]
+    Misnumbered {
+        /// Where it is.
+        place: u64,
+        /// What it says.
+        says: u64,
+    },
+    /// The settings do not suit the journal.
+    #[error("{0}")]
+    Settings(Refusal),
+    /// A snapshot could not be made.
+    #[error("the state cannot be written as a snapshot")]
+    Snapshot(#[source] SnapshotError),
+}
+
+/// What was found at the start.
+#[derive(Debug)]
+pub struct StartReport {
+    /// What the journal repaired or passed over.
+    pub notes: Vec<Note>,
+    /// How many entries were replayed after the snapshot.
+    pub replayed: u64,
+    /// The last entry found, before this start.
+    pub last: u64,
+    /// Whether the trust domain began with this start.
+    pub created: bool,
+}
+
+/// An answer to one request.
+#[derive(Debug)]
+pub struct Answered {
+    /// What the caller is told.
+    pub answer: Answer,
+    /// Index of the last entry recorded by then.
+    pub index: u64,
+    /// Orders that this request caused: [`Directive::X509`], [`Directive::Jwt`] and [`Directive::NodeSvid`] only.
+    pub orders: Vec<Directive>,
+}
+
+/// What one turn led to. All of it is recorded.
+#[derive(Debug)]
+pub struct Turn {
+    /// One for each request, in order.
+    pub answers: Vec<Result<Answered, Refusal>>,
+    /// What the nodes are to be told, in order: everything but the orders in `answers`.
+    pub directives: Vec<Directive>,
+    /// The entries recorded.
+    pub entries: Vec<Entry>,
+}
+
+/// The cell without its thread.
+pub struct Registry {
+    journal: Box<dyn Journal>,
+    fence: Fence,
+    state: State,
+    snapshot_at: u64,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("last_index", &self.state.last_index).finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// Takes the journal over, replays it and records the start.
+    pub fn open(
+        journal: Box<dyn Journal>,
+        settings: Settings,
+        now: Timestamp,
+        entropy: &Entropy,
+    ) -> Result<(Self, StartReport), CellError> {
+        let mut registry = Self { journal, fence: Fence::default(), state: State::default(), snapshot_at: 0 };
+        let (notes, replayed) = registry.recover()?;
+        let last = registry.state.last_index;
+        let start = Request { caller: Caller::System, idempotency_key: None, command: Command::Start(settings) };
+        let turn = registry.turn(now, &mut || *entropy, &[start])?;
+        match turn.answers.into_iter().next() {
+            Some(Err(refusal)) => Err(CellError::Settings(refusal)),
+            _ => Ok((registry, StartReport { notes, replayed, last, created: last == 0 })),
+        }
+    }
+
+    /// The registry as recorded.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Decides, applies and records a batch of requests, and whatever can be scheduled then.
+    ///
+    /// # Errors
+    /// If recording fails nothing of the batch may be answered, and the registry must be [`Self::recover`]ed.
+    pub fn turn(
+        &mut self,
+        now: Timestamp,
+        entropy: &mut dyn FnMut() -> Entropy,
+        requests: &[Request],
+    ) -> Result<Turn, CellError> {
+        // Time never runs backwards in the journal, whatever the clock says.
+        let now = now.max(self.state.last_at);
+        let mut turn =
+            Turn { answers: Vec::with_capacity(requests.len()), directives: Vec::new(), entries: Vec::new() };
+        for request in requests {
+            let answered = self.decide_one(&mut turn, request, now, &entropy());
+            turn.answers.push(answered);
+        }
+        let schedule = Request { caller: Caller::System, idempotency_key: None, command: Command::Schedule };
+        while !self.state.waiting.is_empty() && turn.entries.len() < BATCH_ENTRIES_MAX / 2 {
+            let before = turn.entries.len();
+            // Scheduling never refuses; it does nothing when no worker is free.
+            let _ = self.decide_one(&mut turn, &schedule, now, &entropy());
+            if turn.entries.len() == before {
+                break;
+            }
+        }
+        let batch: Vec<_> = turn.entries.iter().map(Entry::encode).collect();
+        self.journal.append(self.fence, &batch)?;
+        Ok(turn)
+    }
+
+    /// Throws the memory away and reads it again from the journal, under a new fence.
+    pub fn recover(&mut self) -> Result<(Vec<Note>, u64), CellError> {
+        let recovered = self.journal.recover()?;
+        self.fence = recovered.fence;
+        let mut entries = recovered.entries;
+        let snapshot = recovered.snapshot.and_then(|snapshot| State::decode(&snapshot.bytes).ok());
+        if snapshot.is_none() && entries.len() as u64 != recovered.last.0 {
+            // The snapshot is another version's: the journal has everything.
+            entries = self.read_all()?;
+        }
+        self.state = snapshot.unwrap_or_default();
+        self.snapshot_at = self.state.last_index;
+        let replayed = entries.len() as u64;
+        for bytes in &entries {
+            let place = self.state.last_index + 1;
+            let entry = Entry::decode(bytes).map_err(|source| CellError::Entry { index: place, source })?;
+            if entry.index != place {
+                return Err(CellError::Misnumbered { place, says: entry.index });
+            }
+            apply(&mut self.state, &entry);
+        }
+        Ok((recovered.report, replayed))
+    }
+
+    /// Reads recorded entries.
+    pub fn read(&mut self, from: u64, limit: usize) -> Result<Vec<Entry>, CellError> {
+        let found = self.journal.read(Index(from.max(1)), limit)?;
+        let decode = |(index, bytes): (Index, Vec<u8>)| {
+            Entry::decode(&bytes).map_err(|source| CellError::Entry { index: index.0, source })
+        };
+        found.into_iter().map(decode).collect()
+    }
+
+    /// Writes a snapshot if `entries` were recorded since the last one.
+    pub fn snapshot_after(&mut self, entries: u64) -> Result<bool, CellError> {
+        if self.state.last_index < self.snapshot_at + entries.max(1) {
+            return Ok(false);
+        }
+        let bytes = self.state.encode().map_err(CellError::Snapshot)?;
+        let snapshot = Snapshot { upto: Index(self.state.last_index), bytes };
+        self.journal.write_snapshot(self.fence, &snapshot)?;
+        self.snapshot_at = self.state.last_index;
+        Ok(true)
+    }
+
+    fn decide_one(
+        &mut self,
+        turn: &mut Turn,
+        request: &Request,
+        now: Timestamp,
+        entropy: &Entropy,
+    ) -> Result<Answered, Refusal> {
+        if turn.entries.len() >= BATCH_ENTRIES_MAX / 2 {
+            let message = "too much is being recorded at once";
+            return Err(Refusal::new(Kind::Unavailable, message).retry_after_ms(50));
+        }
+        let decision = decide(&self.state, request, now, entropy)?;
+        let mut orders = Vec::new();
+        for event in decision.events {
+            let directives = self.apply_next(turn, &request.caller, now, event);
+            for directive in directives {
+                match directive {
+                    Directive::X509 { .. } | Directive::Jwt { .. } | Directive::NodeSvid { .. } => {
+                        orders.push(directive)
+                    }
+                    Directive::Bind(_) | Directive::Unbind { .. } | Directive::EndSessions { .. } => {
+                        turn.directives.push(directive);
+                    }
+                }
+            }
+        }
+        Ok(Answered { answer: decision.answer, index: self.state.last_index, orders })
+    }
+
+    fn apply_next(&mut self, turn: &mut Turn, caller: &Caller, at: Timestamp, event: Event) -> Vec<Directive> {
+        let index = self.state.last_index + 1;
+        let entry = Entry { format: FORMAT, index, at, caller: caller.clone(), event };
+        apply(&mut self.state, &entry);
+        let follows = directives(&self.state, &entry);
+        turn.entries.push(entry);
+        follows
+    }
+
+    fn read_all(&mut self) -> Result<Vec<Vec<u8>>, CellError> {
+        let mut all = Vec::new();
+        loop {
+            let page = self.journal.read(Index(all.len() as u64 + 1), usize::MAX)?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page.into_iter().map(|(_, bytes)| bytes));
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Where directives go: one bounded queue for each node's present stream.
+
+use credence_model::directive::Directive;
+use credence_model::id::NodeName;
+use std::collections::HashMap;
+use tokio::sync::mpsc::Sender;
+
+#[derive(Default)]
+pub(crate) struct Sinks {
+    open: HashMap<NodeName, Sink>,
+}
+
+struct Sink {
+    session: u64,
+    queue: Sender<Directive>,
+}
+
+impl Sinks {
+    /// A stream was opened; an older one of this node ends, because its queue closes.
+    pub(crate) fn open(&mut self, node: NodeName, session: u64, queue: Sender<Directive>) {
+        self.open.insert(node, Sink { session, queue });
+    }
+
+    /// After a failed append nobody knows what was told to whom: every stream ends and opens anew.
+    pub(crate) fn close_all(&mut self) {
+        self.open.clear();
+    }
+
+    pub(crate) fn deliver(&mut self, directive: Directive) {
+        let node = directive.node().clone();
+        let Some(sink) = self.open.get(&node) else { return };
+        let over = match &directive {
+            Directive::EndSessions { before, .. } => sink.session < *before,
+            Directive::Bind(bind) if bind.session != sink.session => false,
+            // A node that does not read its queue is cut: it finds out what is true when it opens its next stream.
+            _ => sink.queue.try_send(directive).is_err(),
+        };
+        if over {
+            self.open.remove(&node);
+        }
+    }
+}
