@@ -10,8 +10,7 @@ pub use document::{BUNDLE_BYTES_MAX, DocumentError, jwks, read, write};
 pub use jwk::{KEY_ID_BYTES_MAX, thumbprint};
 
 use crate::certificate::{Certificate, Malformed};
-use crate::jwt_svid::JwtAlgorithm;
-use crate::key::{KeyAlgorithm, PublicKey};
+use crate::key::{JwtAlgorithm, PublicKey};
 use credence_model::refusal::Kind;
 use credence_model::spiffe_id::TrustDomain;
 use credence_model::time::Timestamp;
@@ -170,11 +169,7 @@ pub struct JwtAuthority {
 impl JwtAuthority {
     /// Joins a key with its id; `None` when the key is of a kind that no JWT-SVID is signed with here.
     pub fn new(key_id: impl Into<String>, key: PublicKey) -> Option<Self> {
-        let algorithm = match key.algorithm() {
-            KeyAlgorithm::EcdsaP256 => JwtAlgorithm::Es256,
-            KeyAlgorithm::EcdsaP384 => JwtAlgorithm::Es384,
-            KeyAlgorithm::Ed25519 => return None,
-        };
+        let algorithm = JwtAlgorithm::of(key.algorithm())?;
         Some(Self { key_id: key_id.into(), key, algorithm })
     }
 

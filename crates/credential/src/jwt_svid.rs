@@ -6,15 +6,15 @@
 //!
 //! Ed25519 is not here: JWT-SVID §2.1 has no EdDSA, so a trust domain with Ed25519 certificates signs its tokens with ES256.
 
+mod error;
 mod parse;
 mod verify;
 
+pub use error::VerifyError;
 pub use parse::{Inspected, inspect};
-pub use verify::{VerifiedJwtSvid, VerifyError, verify, verify_in};
+pub use verify::{VerifiedJwtSvid, verify, verify_in};
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, UnparsedPublicKey, VerificationAlgorithm,
-};
+use crate::key::JwtAlgorithm;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use credence_model::order::Claims;
@@ -33,37 +33,6 @@ pub const AUDIENCES_MAX: usize = 16;
 pub const AUDIENCE_BYTES_MAX: usize = 2048;
 /// How far clocks may differ when `exp`, `nbf` and `iat` are checked, in seconds.
 pub const LEEWAY_SECS: u64 = 10;
-
-/// The signature algorithms that are made and accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum JwtAlgorithm {
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// ECDSA on P-384 with SHA-384.
-    Es384,
-}
-
-impl JwtAlgorithm {
-    /// As `alg` spells it (RFC 7518 §3.1).
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Es256, Self::Es384].into_iter().find(|algorithm| algorithm.as_str() == text)
-    }
-
-    fn check(self, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-        let algorithm: &'static dyn VerificationAlgorithm = match self {
-            Self::Es256 => &ECDSA_P256_SHA256_FIXED,
-            Self::Es384 => &ECDSA_P384_SHA384_FIXED,
-        };
-        UnparsedPublicKey::new(algorithm, key).verify(message, signature).is_ok()
-    }
-}
 
 /// What a JWT-SVID shall say.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,10 @@
 //! A SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) of each accepted kind has a fixed prefix and a fixed length, so a key has
 //! exactly one encoding here and its digest names it without ambiguity.
 
+mod jwt_algorithm;
 mod pair;
 
+pub use jwt_algorithm::JwtAlgorithm;
 pub use pair::KeyPair;
 
 use aws_lc_rs::signature::{

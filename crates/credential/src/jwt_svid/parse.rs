@@ -1,8 +1,9 @@
 //! Reading a token apart, without believing it.
 
 use crate::bundle::KEY_ID_BYTES_MAX;
-use crate::jwt_svid::verify::VerifyError;
-use crate::jwt_svid::{AUDIENCE_BYTES_MAX, AUDIENCES_MAX, JwtAlgorithm, TOKEN_BYTES_MAX};
+use crate::jwt_svid::error::VerifyError;
+use crate::jwt_svid::{AUDIENCE_BYTES_MAX, AUDIENCES_MAX, TOKEN_BYTES_MAX};
+use crate::key::JwtAlgorithm;
 use crate::strict_json;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -146,6 +146,14 @@ impl<S: SigningKey> SigningCertificate<S> {
         self.certificate.not_after
     }
 
+    /// Whether `issuer`, a signing certificate in DER, names itself as this one's issuer does. Says nothing about the
+    /// signature: it tells an own intermediate of an own former root from one of the present root.
+    pub fn names_as_issuer(&self, issuer: &[u8]) -> bool {
+        Certificate::parse(issuer).is_ok_and(|issuer| {
+            issuer.subject == self.certificate.issuer && issuer.subject_key_id == self.certificate.authority_key_id
+        })
+    }
+
     /// The key it signs with.
     pub fn key(&self) -> &S {
         self.issuer.key()

@@ -16,9 +16,7 @@ use credence_model::time::Timestamp;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::time::Duration;
 use thiserror::Error;
-use webpki::{
-    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext, VerifiedPath,
-};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext};
 
 /// Longest chain that is read: a leaf, three intermediates, and the root that some send along.
 pub const CHAIN_CERTIFICATES_MAX: usize = 5;
