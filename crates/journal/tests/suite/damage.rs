@@ -68,6 +68,55 @@ fn a_changed_bit_is_told_from_a_torn_write_by_the_bytes_alone() {
 }
 
 #[test]
+fn sectors_blanked_after_they_were_acknowledged_are_damage_though_they_look_torn() {
+    let batches: Vec<Vec<Vec<u8>>> = (1..4).map(|byte| vec![vec![byte; 2_000]]).collect();
+    let (disk, places) = written(FileOptions::default(), &batches);
+    let segment = disk.files(".seg").remove(0);
+    let (whole, synced) = (fs::read(&segment).unwrap(), disk.path().join("SYNCED"));
+    let noted = fs::read(&synced).unwrap();
+    for (number, (start, end)) in places.into_iter().enumerate() {
+        for blank in [start..end, start + 100..end - 100] {
+            let mut bytes = whole.clone();
+            bytes[blank].fill(0);
+            fs::write(&segment, &bytes).unwrap();
+            // With the note, any of them is known to have been acknowledged; without it, those that others follow are.
+            assert!(disk.refusal().contains(&format!("damaged at byte {start}: an acknowledged batch")));
+            fs::remove_file(&synced).unwrap();
+            if number < 2 {
+                assert!(
+                    disk.refusal()
+                        .contains(&format!("damaged at byte {start}: a batch cannot be read, and a later one can"))
+                );
+            } else {
+                assert!(matches!(disk.copy().recover().unwrap().1.report[..], [Note::TornTail { .. }]));
+            }
+            fs::write(&synced, &noted).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_whole_batch_of_another_journal_or_out_of_its_place_stops_the_start() {
+    let (disk, places) = written(FileOptions::default(), &[batch(&["one"]), batch(&["two"]), batch(&["six"])]);
+    let (other, _) = written(FileOptions::default(), &[batch(&["ONE"]), batch(&["two"]), batch(&["six"])]);
+    let segment = disk.files(".seg").remove(0);
+    let (ours, theirs) = (fs::read(&segment).unwrap(), fs::read(&other.files(".seg")[0]).unwrap());
+    let frame = |bytes: &[u8], number: usize| bytes[places[number].0..places[number].1].to_vec();
+    let [first, second, third] = [0, 1, 2].map(|number| frame(&ours, number));
+    let their_first = frame(&theirs, 0);
+    for (order, offset) in [
+        ([&their_first, &second, &third], places[1].0),
+        ([&second, &first, &third], places[0].0),
+        ([&first, &first, &third], places[0].1),
+    ] {
+        let bytes = [&ours[..places[0].0], &order.map(|frame| frame.as_slice()).concat()].concat();
+        fs::write(&segment, bytes).unwrap();
+        let refusal = disk.refusal();
+        assert!(refusal.contains(&format!("damaged at byte {offset}: a whole batch starts here")), "{refusal}");
+    }
+}
+
+#[test]
 fn a_changed_bit_in_a_segment_header_stops_the_start() {
     let (disk, _) = three_batches(FileOptions::default());
     let segment = disk.files(".seg").remove(0);
