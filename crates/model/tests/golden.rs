@@ -1,0 +1,169 @@
+//! The golden journal: every event, as the first version wrote it. These bytes must decode and re-encode for ever.
+
+use crate::world::{actor, binding, name, settings, spec, worker};
+use credence_model::actor::{ActorState, Outcome, UnbindMode};
+use credence_model::caller::Caller;
+use credence_model::command::{Answer, Unbind};
+use credence_model::event::{Entry, Event, FORMAT};
+use credence_model::id::{ClassName, ClassRef, Digest, Epoch, PoolRef};
+use credence_model::label::Labels;
+use credence_model::node::PoolGrant;
+use credence_model::pool::PoolSpec;
+use credence_model::spiffe_id::SpiffeId;
+use credence_model::time::Timestamp;
+use credence_model::worker::WorkerKind;
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/journal-v1.txt");
+
+#[test]
+fn the_golden_journal_holds_every_event_and_is_read_for_ever() {
+    let entries: Vec<_> = events()
+        .into_iter()
+        .enumerate()
+        .map(|(nth, (caller, event))| Entry {
+            format: FORMAT,
+            index: nth as u64 + 1,
+            at: Timestamp(1_800_000_000_000 + nth as u64),
+            caller,
+            event,
+        })
+        .collect();
+    let written: String =
+        entries.iter().map(|entry| format!("{} {}\n", tag(&entry.event), hex::encode(entry.encode()))).collect();
+    if option_env!("CREDENCE_GOLDEN") == Some("accept") {
+        std::fs::write(PATH, &written).unwrap();
+    }
+    let golden = std::fs::read_to_string(PATH).unwrap();
+    for (line, entry) in golden.lines().zip(&entries) {
+        let bytes = hex::decode(line.split(' ').nth(1).unwrap()).unwrap();
+        let read = Entry::decode(&bytes).unwrap();
+        assert_eq!(read, *entry);
+        assert_eq!(read.encode(), bytes);
+    }
+    assert_eq!(golden, written, "an event is missing, or its bytes changed; old lines must never change");
+}
+
+#[test]
+fn every_variant_of_event_is_in_the_golden_journal() {
+    let schema = schemars::schema_for!(Event);
+    let variants = schema.as_value()["oneOf"].as_array().unwrap().len();
+    let tags: std::collections::BTreeSet<_> = events().iter().map(|(_, event)| tag(event)).collect();
+    assert_eq!(tags.len(), variants);
+}
+
+#[test]
+fn an_entry_of_a_later_format_is_refused_by_number() {
+    let (caller, event) = events().remove(0);
+    let entry = Entry { format: FORMAT + 1, index: 7, at: Timestamp(0), caller, event };
+    let message = Entry::decode(&entry.encode()).unwrap_err().to_string();
+    assert!(message.contains("entry 7 has format 2"), "{message}");
+}
+
+fn tag(event: &Event) -> String {
+    serde_json::to_value(event).unwrap()["type"].as_str().unwrap().to_owned()
+}
+
+fn events() -> Vec<(Caller, Event)> {
+    let class =
+        || ClassRef { namespace: "finance".parse().unwrap(), class: ClassName::parse("expense-agent").unwrap() };
+    let pool = || PoolRef { namespace: "finance".parse().unwrap(), pool: "standard".parse().unwrap() };
+    let labels = || Labels::from([("tier".to_owned(), "standard".to_owned())]);
+    let grants = || vec![PoolGrant { pool: pool(), workers_max: 2 }];
+    let (key, at) = (Digest::of(b"key"), Timestamp(1_800_000_900_000));
+    let (a, b, epoch) = (actor("actor-01"), binding(1), Epoch(2));
+    let admin = || Caller::Local { uid: 1000 };
+    let person = || Caller::Svid { id: SpiffeId::parse("spiffe://demo.internal/person/ada").unwrap() };
+    let node = || Caller::Node { name: name("alpha") };
+    let answers = [
+        Answer::Done {},
+        Answer::Applied { version: 4, revision: 1, changed: true },
+        Answer::Actor { actor: a.clone(), state: ActorState::Starting, epoch, binding: Some(b), waiting: false },
+        Answer::JoinToken { expires_at: at },
+        Answer::Attached { session: 3, unbind: vec![Unbind { binding: b, mode: UnbindMode::Drop }] },
+    ];
+    let outcomes = [
+        Outcome::Stopped,
+        Outcome::Exited { code: -1 },
+        Outcome::Failed { reason: "no such program".into() },
+        Outcome::Dropped,
+        Outcome::LeaseOver,
+    ];
+    let modes = [UnbindMode::Suspend, UnbindMode::Terminate, UnbindMode::Quarantine, UnbindMode::Drop];
+    let mut events = vec![
+        (Caller::System, Event::SettingsChanged { settings: settings() }),
+        (Caller::System, Event::CellStarted {}),
+        (admin(), Event::ClassRevised { class: class(), labels: labels(), revision: 1, spec: spec() }),
+        (person(), Event::ClassLabelled { class: class(), labels: Labels::new() }),
+        (person(), Event::ClassEnabled { class: class(), enabled: false }),
+        (admin(), Event::RevisionAllowed { class: class(), revision: 1, allowed: false }),
+        (admin(), Event::ClassDeleted { class: class() }),
+        (
+            admin(),
+            Event::PoolApplied {
+                pool: pool(),
+                labels: labels(),
+                spec: PoolSpec {
+                    description: "d".into(),
+                    share_with: vec!["ops".parse().unwrap()],
+                    share_with_all: true,
+                    direct: true,
+                },
+            },
+        ),
+        (admin(), Event::PoolDeleted { pool: pool() }),
+        (admin(), Event::JoinTokenCreated { token: key, node: Some(name("alpha")), grants: grants(), expires_at: at }),
+        (node(), Event::NodeAttested { node: name("alpha"), token: key, grants: grants(), key, not_after: at }),
+        (node(), Event::NodeRenewed { node: name("alpha"), key, not_after: at }),
+        (
+            node(),
+            Event::NodeAttached { node: name("alpha"), session: 3, workers: vec![worker("alpha-w1")], kept: vec![b] },
+        ),
+        (node(), Event::NodeHeard { node: name("alpha") }),
+        (Caller::System, Event::NodeLost { node: name("alpha") }),
+        (admin(), Event::NodeDeleted { node: name("alpha") }),
+        (node(), Event::KeysOffered { node: name("alpha"), keys: vec![key] }),
+        (node(), Event::WorkerRegistered { worker: worker("run-1"), node: name("alpha"), kind: WorkerKind::Process }),
+        (node(), Event::WorkerRegistered { worker: worker("w1"), node: name("alpha"), kind: WorkerKind::Slot }),
+        (admin(), Event::WorkerDraining { worker: worker("alpha-w1") }),
+        (admin(), Event::WorkerGone { worker: worker("alpha-w1") }),
+        (admin(), Event::ActorCreated { actor: a.clone(), class: class().class, labels: labels() }),
+        (admin(), Event::ActorQueued { actor: a.clone(), until: at }),
+        (Caller::System, Event::ActorUnqueued { actor: a.clone(), reason: "no worker became free in time".into() }),
+        (
+            Caller::System,
+            Event::ActorBound {
+                actor: a.clone(),
+                binding: b,
+                epoch,
+                worker: worker("alpha-w1"),
+                node: name("alpha"),
+                revision: 1,
+                key,
+                not_after: at,
+            },
+        ),
+        (node(), Event::ActorRunning { actor: a.clone(), binding: b }),
+        (admin(), Event::ActorTerminated { actor: a.clone(), reason: Some("done".into()) }),
+        (admin(), Event::ActorQuarantined { actor: a.clone(), reason: None }),
+        (admin(), Event::ActorDeleted { actor: a.clone() }),
+        (node(), Event::X509SvidOrdered { actor: a.clone(), binding: b, epoch, key, not_after: at }),
+        (
+            node(),
+            Event::JwtSvidOrdered {
+                actor: a.clone(),
+                binding: b,
+                epoch,
+                audience: vec!["tool".into()],
+                expires_at: at,
+            },
+        ),
+    ];
+    events.extend(answers.map(|answer| (admin(), Event::CommandAnswered { key, command: key, answer })));
+    events.extend(
+        modes.map(|mode| (admin(), Event::ActorUnbinding { actor: a.clone(), binding: b, mode, wanted: true })),
+    );
+    events.extend(outcomes.map(|outcome| {
+        (node(), Event::BindingEnded { actor: a.clone(), binding: b, epoch, outcome, archive: Some(key) })
+    }));
+    events
+}
