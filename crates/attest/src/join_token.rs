@@ -13,6 +13,7 @@ use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use credence_model::id::Digest;
+use credence_model::refusal::Kind;
 use std::fmt;
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
@@ -49,6 +50,13 @@ pub enum JoinTokenError {
     /// It begins well and is cut off, padded or otherwise damaged.
     #[error("join token: it is damaged (expected {TEXT_BYTES} characters); copy the whole token again")]
     Damaged,
+}
+
+impl JoinTokenError {
+    /// What sort of error it is.
+    pub fn kind(self) -> Kind {
+        Kind::Malformed
+    }
 }
 
 impl JoinToken {

@@ -4,3 +4,4 @@
 //! elsewhere. It keeps no state: that a join token is used once is the model's rule, not this crate's.
 
 pub mod join_token;
+pub mod process_tree;
