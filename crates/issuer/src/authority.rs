@@ -10,7 +10,8 @@
 //! Lives: a root 10 years, because replacing it means telling everybody who pinned it; an intermediate 1 year, renewed at
 //! a start after half of that. Rotation of roots and of JWT keys without a restart is not here yet.
 
-use crate::custody::Custody;
+mod custody;
+
 use aws_lc_rs::rand;
 use credence_credential::bundle::thumbprint;
 use credence_credential::key::{KeyAlgorithm, KeyError, KeyPair};
@@ -19,6 +20,7 @@ use credence_model::id::Digest;
 use credence_model::refusal::Kind;
 use credence_model::spiffe_id::TrustDomain;
 use credence_model::time::Timestamp;
+use custody::Custody;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;

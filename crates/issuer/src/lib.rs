@@ -10,7 +10,6 @@
 //! arguments.
 
 mod authority;
-mod custody;
 mod mint;
 
 pub use authority::{Authority, AuthorityError, Config};

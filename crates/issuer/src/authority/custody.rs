@@ -13,13 +13,13 @@ use zeroize::Zeroizing;
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// The directory with the files of one authority.
-pub(crate) struct Custody {
+pub(super) struct Custody {
     dir: PathBuf,
 }
 
 impl Custody {
     /// Opens the directory, making it with mode 0700 if it is not there; refuses one that others can enter.
-    pub(crate) fn open(dir: &Path) -> Result<Self, AuthorityError> {
+    pub(super) fn open(dir: &Path) -> Result<Self, AuthorityError> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create", dir))?;
         let mode = fs::metadata(dir).map_err(failed("read", dir))?.mode() & 0o777;
         if mode & 0o077 != 0 {
@@ -28,12 +28,12 @@ impl Custody {
         Ok(Self { dir: dir.to_owned() })
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
     /// Reads a private key; none when the file is not there. Refuses a file that others can read.
-    pub(crate) fn read_key(&self, name: &str) -> Result<Option<KeyPair>, AuthorityError> {
+    pub(super) fn read_key(&self, name: &str) -> Result<Option<KeyPair>, AuthorityError> {
         let path = self.path(name);
         let Some(text) = read(&path, true)? else { return Ok(None) };
         let damaged = |why: String| AuthorityError::Damaged { path: path.clone(), why };
@@ -42,7 +42,7 @@ impl Custody {
     }
 
     /// Reads a certificate in DER; none when the file is not there.
-    pub(crate) fn read_certificate(&self, name: &str) -> Result<Option<Vec<u8>>, AuthorityError> {
+    pub(super) fn read_certificate(&self, name: &str) -> Result<Option<Vec<u8>>, AuthorityError> {
         let path = self.path(name);
         let Some(text) = read(&path, false)? else { return Ok(None) };
         let damaged = |why: String| AuthorityError::Damaged { path: path.clone(), why };
@@ -53,11 +53,11 @@ impl Custody {
         }
     }
 
-    pub(crate) fn write_key(&self, name: &str, key: &KeyPair) -> Result<(), AuthorityError> {
+    pub(super) fn write_key(&self, name: &str, key: &KeyPair) -> Result<(), AuthorityError> {
         self.write(name, pem::write(Label::PrivateKey, key.pkcs8()).as_bytes())
     }
 
-    pub(crate) fn write_certificate(&self, name: &str, der: &[u8]) -> Result<(), AuthorityError> {
+    pub(super) fn write_certificate(&self, name: &str, der: &[u8]) -> Result<(), AuthorityError> {
         self.write(name, pem::write(Label::Certificate, der).as_bytes())
     }
 
