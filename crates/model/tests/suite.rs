@@ -1,5 +1,6 @@
 //! The state machine, from outside.
 
+mod format;
 mod golden;
 mod laws;
 mod lifecycle;
