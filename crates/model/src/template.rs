@@ -3,8 +3,11 @@
 //! A template is a path whose segments are either fixed text or one placeholder (`/ns/{namespace}/agent/{class}`).
 //! Rendering and matching work segment by segment, so no name can spill into another (threat T11).
 
-use crate::id::{ActorId, ActorRef, ClassName, ClassRef, Namespace, NodeName, PoolName, PoolRef, WorkerId, WorkerRef};
-use crate::spiffe_id::{SpiffeId, TrustDomain, check_segment};
+use crate::id::{
+    ActorId, ActorRef, ClassName, ClassRef, LABEL_BYTES_MAX, Namespace, NodeName, PoolName, PoolRef, WorkerId,
+    WorkerRef,
+};
+use crate::spiffe_id::{SPIFFE_ID_BYTES_MAX, SpiffeId, TRUST_DOMAIN_BYTES_MAX, TrustDomain, check_segment};
 use crate::text::InvalidText;
 use minicbor::{Decode, Encode};
 use schemars::JsonSchema;
@@ -78,6 +81,13 @@ impl PathTemplates {
                 let why = format!("it must hold {} in this order, each once, as whole segments", wanted.join(", "));
                 let none = "it must hold no placeholder".to_owned();
                 return Err(InvalidText::new(what, template, if wanted.is_empty() { none } else { why }));
+            }
+            let segments =
+                path.split('/').map(|segment| placeholder(segment).map_or(segment.len(), |_| LABEL_BYTES_MAX));
+            let path_bytes: usize = segments.map(|bytes| 1 + bytes).sum();
+            if "spiffe://".len() + TRUST_DOMAIN_BYTES_MAX + path_bytes > SPIFFE_ID_BYTES_MAX {
+                let why = format!("a SPIFFE ID of it can be longer than {SPIFFE_ID_BYTES_MAX} bytes");
+                return Err(InvalidText::new(what, template, why));
             }
         }
         for (index, (what, template, _)) in self.all().into_iter().enumerate() {
@@ -244,5 +254,16 @@ mod tests {
         let colliding = PathTemplates { node: "/credence/{node}".into(), ..PathTemplates::default() };
         assert!(colliding.validate().is_err());
         assert!(PathTemplates::default().validate().is_ok());
+    }
+
+    #[test]
+    fn a_template_whose_longest_id_would_not_fit_is_refused() {
+        let with_prefix = |bytes: usize| {
+            let actor = format!("/{}/{{namespace}}/{{class}}/{{actor}}", "x".repeat(bytes));
+            PathTemplates { actor, ..PathTemplates::default() }.validate()
+        };
+        let rest = "spiffe://".len() + TRUST_DOMAIN_BYTES_MAX + 1 + 3 * (1 + LABEL_BYTES_MAX);
+        assert!(with_prefix(SPIFFE_ID_BYTES_MAX - rest).is_ok());
+        assert!(with_prefix(SPIFFE_ID_BYTES_MAX - rest + 1).is_err());
     }
 }
