@@ -10,6 +10,8 @@
 //! It does not fetch, renew or keep credentials: the daemon puts the present identity into the watch, and signs JWT-SVIDs
 //! through the callback.
 
+use credence_attest::process_tree::TreeRoot;
+use credence_credential::bundle::Bundle;
 use credence_model::order::Claims;
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::SpiffeId;
@@ -21,10 +23,6 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
-
-mod pending;
-
-pub use pending::{Bundle, TreeRoot};
 
 /// Longest path of a Unix socket, in bytes: `sun_path` has 108, some clients fewer.
 pub const SOCKET_PATH_BYTES_MAX: usize = 103;

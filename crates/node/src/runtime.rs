@@ -2,18 +2,28 @@
 //!
 //! A driver prepares an empty process tree (so that the endpoint can be opened for it before anything runs in it), starts
 //! the program in it, and ends it as a whole: when [`Running::stop`] or [`Running::kill`] has returned, no process of the
-//! tree is left, whatever it forked. The one driver of this crate is the Linux process tree.
+//! tree is left, whatever it forked. The one driver of this crate is the Linux process tree, [`process`].
 //!
 //! It knows nothing of leases, credentials or the control plane.
 
-use crate::endpoint::TreeRoot;
+use credence_attest::process_tree::TreeRoot;
 use credence_model::id::{ActorRef, BindingId, Digest};
 use credence_model::refusal::Kind;
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+
+pub mod archive;
+pub mod foreground;
+pub mod log;
+pub mod process;
+pub mod supervisor;
+
+mod control;
+mod tree;
 
 /// Most bytes of a command's output that [`Running::exec`] keeps, for stdout and stderr each; the rest is read and dropped.
 pub const EXEC_OUTPUT_BYTES_MAX: usize = 64 * 1024;
@@ -55,7 +65,7 @@ pub struct Archive {
 }
 
 /// What a command inside an actor's tree did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecOutput {
     /// Exit code; 128 + signal if a signal ended it.
     pub exit_code: i32,
