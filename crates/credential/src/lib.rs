@@ -17,4 +17,6 @@ pub mod tls;
 pub mod x509_svid;
 
 mod certificate;
+#[cfg(test)]
+mod fixture;
 mod strict_json;

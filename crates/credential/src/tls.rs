@@ -231,6 +231,16 @@ pub fn unnamed() -> ServerName<'static> {
     ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into())
 }
 
+/// Why a handshake failed, as one sentence: ours when it was ours to refuse, else that of rustls.
+pub fn explain(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(rustls::OtherError(ours))) => {
+            ours.to_string()
+        }
+        other => other.to_string(),
+    }
+}
+
 /// The peer of a connection, from the chain that rustls kept: verified again, so a long connection can be asked at any
 /// later moment whether its peer's SVID still holds.
 pub fn peer_identity(

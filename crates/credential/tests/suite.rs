@@ -1,1 +1,7 @@
-//! Black-box tests of the credential formats against other implementations.
+//! The credential formats against other implementations of the same standards.
+
+#[cfg(test)]
+mod suite {
+    mod jose;
+    mod openssl;
+}

@@ -33,7 +33,7 @@ pub(super) struct Verifier {
 }
 
 /// Why a handshake was refused although rustls itself had no objection.
-#[derive(Debug, Error)]
+#[derive(Error)]
 enum Refused {
     #[error(transparent)]
     Svid(#[from] VerifyError),
@@ -41,6 +41,13 @@ enum Refused {
     Unexpected(SpiffeId),
     #[error("x509-svid: the chain does not end in the root that the join token names")]
     OtherRoot,
+}
+
+/// rustls shows only `Debug` of what a verifier says, so this is the sentence as well.
+impl std::fmt::Debug for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 impl Verifier {
