@@ -11,7 +11,7 @@ pub(crate) struct Simulation {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How many steps a run takes
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 3_000)]
     steps: u64,
     /// How many runs to make
     #[arg(long, default_value_t = 1)]

@@ -84,6 +84,7 @@ pub struct Registry {
     fence: Fence,
     state: State,
     snapshot_at: u64,
+    behind_ms: u64,
 }
 
 impl std::fmt::Debug for Registry {
@@ -100,9 +101,12 @@ impl Registry {
         now: Timestamp,
         entropy: &Entropy,
     ) -> Result<(Self, StartReport), CellError> {
-        let mut registry = Self { journal, fence: Fence::default(), state: State::default(), snapshot_at: 0 };
+        let mut registry =
+            Self { journal, fence: Fence::default(), state: State::default(), snapshot_at: 0, behind_ms: 0 };
         let (notes, replayed) = registry.recover()?;
         let last = registry.state.last_index;
+        // A clock that was set back while nobody ran must not stop time, or no lease would ever end.
+        registry.behind_ms = registry.state.last_at.ms_since(now);
         let start = Request { caller: Caller::System, idempotency_key: None, command: Command::Start(settings) };
         let turn = registry.turn(now, &mut || *entropy, &[start])?;
         match turn.answers.into_iter().next() {
@@ -126,8 +130,7 @@ impl Registry {
         entropy: &mut dyn FnMut() -> Entropy,
         requests: &[Request],
     ) -> Result<Turn, CellError> {
-        // Time never runs backwards in the journal, whatever the clock says.
-        let now = now.max(self.state.last_at);
+        let now = self.journal_time(now);
         let mut turn =
             Turn { answers: Vec::with_capacity(requests.len()), directives: Vec::new(), entries: Vec::new() };
         for request in requests {
@@ -146,6 +149,11 @@ impl Registry {
         let batch: Vec<_> = turn.entries.iter().map(Entry::encode).collect();
         self.journal.append(self.fence, &batch)?;
         Ok(turn)
+    }
+
+    /// The time that the journal gives this reading of the clock: it never runs backwards.
+    pub fn journal_time(&self, now: Timestamp) -> Timestamp {
+        now.plus_ms(self.behind_ms).max(self.state.last_at)
     }
 
     /// Throws the memory away and reads it again from the journal, under a new fence.

@@ -10,6 +10,9 @@
 //! It does not fetch, renew or keep credentials: the daemon puts the present identity into the watch, and signs JWT-SVIDs
 //! through the callback.
 
+use crate::endpoint::desk::Desk;
+use crate::endpoint::presence::Presence;
+use crate::endpoint::socket::Socket;
 use credence_attest::process_tree::TreeRoot;
 use credence_credential::bundle::Bundle;
 use credence_model::order::Claims;
@@ -22,7 +25,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
+
+mod activity;
+mod desk;
+mod listener;
+mod metadata;
+mod presence;
+mod route;
+mod socket;
+mod status;
+mod workload;
 
 /// Longest path of a Unix socket, in bytes: `sun_path` has 108, some clients fewer.
 pub const SOCKET_PATH_BYTES_MAX: usize = 103;
@@ -95,13 +109,15 @@ pub enum EndpointError {
 /// An open endpoint. Dropping it without [`Endpoint::close`] ends it too, without the courtesy of a last status.
 #[derive(Debug)]
 pub struct Endpoint {
-    path: PathBuf,
+    socket: Socket,
+    closing: watch::Sender<bool>,
+    serving: JoinHandle<()>,
 }
 
 impl Endpoint {
     /// Listens on `path` (mode 0600, in a directory of mode 0700 that is made if it is missing) and serves processes of the
     /// tree `root` until closed. `now` is the wall clock.
-    #[expect(clippy::unused_async, reason = "the body follows")]
+    #[expect(clippy::unused_async, reason = "it needs the runtime that the listener is registered with")]
     pub async fn open(
         path: &Path,
         root: TreeRoot,
@@ -109,19 +125,25 @@ impl Endpoint {
         mint: MintJwt,
         now: fn() -> Timestamp,
     ) -> Result<Self, EndpointError> {
-        drop((root, served, mint, now));
-        Ok(Self { path: path.to_owned() })
+        let (socket, listener) = Socket::listen(path)?;
+        let (closing, closed) = watch::channel(false);
+        let desk = Arc::new(Desk::new(Presence::new(served, closed.clone()), mint, now));
+        let serving = tokio::spawn(listener::serve(listener, root, desk, closed));
+        Ok(Self { socket, closing, serving })
     }
 
     /// The socket.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.socket.path()
     }
 
     /// Ends every stream with `PermissionDenied`, gives connected clients a bounded moment to read that, drops all
     /// connections and removes the socket. When it returns, nobody can ask any more.
-    #[expect(clippy::unused_async, reason = "the body follows")]
     pub async fn close(self) {
-        drop(self.path);
+        let Self { socket, closing, serving } = self;
+        drop(socket);
+        closing.send_replace(true);
+        // It ends by itself; it could only fail by a panic, and then it serves nobody either.
+        let _ = serving.await;
     }
 }

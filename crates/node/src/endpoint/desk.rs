@@ -1,0 +1,77 @@
+//! What every request of an endpoint is answered from.
+
+use crate::endpoint::MintJwt;
+use crate::endpoint::presence::{Live, Presence};
+use credence_model::command::{AUDIENCE_BYTES_MAX, AUDIENCES_MAX};
+use credence_model::refusal::{Kind, Refusal};
+use credence_model::time::Timestamp;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Most JWT-SVIDs of one actor that are being minted at once; further requests wait.
+const MINTS_MAX: usize = 32;
+/// Longest wait for a JWT-SVID, in milliseconds.
+const MINT_MS_MAX: u64 = 10_000;
+
+/// The one answerer of an endpoint.
+pub(super) struct Desk {
+    presence: Presence,
+    mint: MintJwt,
+    now: fn() -> Timestamp,
+    minting: Semaphore,
+}
+
+impl Desk {
+    pub(super) fn new(presence: Presence, mint: MintJwt, now: fn() -> Timestamp) -> Self {
+        Self { presence, mint, now, minting: Semaphore::new(MINTS_MAX) }
+    }
+
+    /// A view of its own for whoever waits for changes.
+    pub(super) fn presence(&self) -> Presence {
+        self.presence.clone()
+    }
+
+    /// What is live now.
+    pub(super) fn live(&self) -> Result<Live, Refusal> {
+        self.presence().live()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.now)()
+    }
+
+    /// Has a JWT-SVID minted. It is given to nobody if the binding ends meanwhile.
+    pub(super) async fn mint(&self, audience: Vec<String>) -> Result<String, Refusal> {
+        check_audience(&audience)?;
+        let mut presence = self.presence();
+        presence.live()?;
+        let minted = async {
+            // The semaphore is never closed.
+            let _turn = self.minting.acquire().await;
+            (self.mint)(audience).await
+        };
+        let minted = tokio::select! {
+            minted = tokio::time::timeout(Duration::from_millis(MINT_MS_MAX), minted) => minted.unwrap_or_else(|_| Err(late())),
+            ended = presence.ended() => Err(ended),
+        }?;
+        self.live()?;
+        Ok(minted)
+    }
+}
+
+fn late() -> Refusal {
+    Refusal::new(Kind::Unavailable, "the control plane did not answer in time").hint("try again")
+}
+
+/// Refuses before anything is sent to the control plane.
+// SPEC: SPIFFE Workload API §6.2.1 (W-10)
+fn check_audience(audience: &[String]) -> Result<(), Refusal> {
+    let malformed = |why: String| Err(Refusal::new(Kind::Malformed, why).field("audience"));
+    if audience.is_empty() || audience.len() > AUDIENCES_MAX {
+        return malformed(format!("a JWT-SVID has from 1 to {AUDIENCES_MAX} audiences"));
+    }
+    if audience.iter().any(|text| text.is_empty() || text.len() > AUDIENCE_BYTES_MAX) {
+        return malformed(format!("an audience has from 1 to {AUDIENCE_BYTES_MAX} bytes"));
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Which service a request is for.
+
+use crate::endpoint::desk::Desk;
+use crate::endpoint::workload::Workload;
+use crate::endpoint::{metadata, status};
+use credence_model::refusal::{Kind, Refusal};
+use credence_wire::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use tonic::body::Body;
+use tower::Service as _;
+
+/// Longest message of a request, in bytes: 16 audiences, or a token to validate.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// The services of one endpoint.
+#[derive(Clone)]
+pub(super) struct Services {
+    desk: Arc<Desk>,
+    workload: SpiffeWorkloadApiServer<Workload>,
+}
+
+impl Services {
+    pub(super) fn new(desk: Arc<Desk>) -> Self {
+        let workload = SpiffeWorkloadApiServer::new(Workload(Arc::clone(&desk)));
+        Self { desk, workload: workload.max_decoding_message_size(MESSAGE_BYTES_MAX) }
+    }
+
+    /// Answers a request of a process of the actor.
+    pub(super) async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
+        if !is_grpc(request.headers()) {
+            return metadata::answer(&self.desk, &request.into_parts().0).await;
+        }
+        if !has_security_header(request.headers()) {
+            let refusal = Refusal::new(Kind::Malformed, "the metadata workload.spiffe.io: true is missing");
+            return status::grpc(&refusal).into_http();
+        }
+        match self.workload.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// Answers a request of any other process.
+pub(super) fn refuse(headers: &HeaderMap) -> Response<Body> {
+    let refusal = Refusal::new(Kind::Denied, "this process is not part of the actor that this endpoint belongs to")
+        .hint("each actor's own processes find their endpoint in SPIFFE_ENDPOINT_SOCKET");
+    if is_grpc(headers) { status::grpc(&refusal).into_http() } else { status::http(&refusal) }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Whoever is tricked into sending a request does not send this one.
+// SPEC: SPIFFE Workload Endpoint §3, §6 (E-02)
+fn has_security_header(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all("workload.spiffe.io").iter();
+    values.next().is_some_and(|value| value == "true") && values.next().is_none()
+}

@@ -1,0 +1,80 @@
+//! The simulator: the real registry, journal trait and node state machines, with time, network and crashes made of a seed.
+//!
+//! One number decides everything, so a failing run is repeated exactly by `cargo xtask sim --seed N --steps S`. Nodes have
+//! clocks of their own that run a little fast or slow; streams deliver in order and late, break, and are partitioned;
+//! the server and the nodes crash at any step; appends fail before or after they reached the disk.
+//!
+//! After every step the checks of [`check`] hold, or the run fails.
+
+mod check;
+mod network;
+mod node;
+mod random;
+mod server;
+mod world;
+
+pub use check::Broken;
+pub use world::{Coverage, run};
+
+/// What to simulate.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Decides everything.
+    pub seed: u64,
+    /// How many steps.
+    pub steps: u64,
+    /// A fault to plant, so that the checks are seen to catch it.
+    pub fault: Option<Fault>,
+}
+
+/// A fault in the product itself, planted to see it caught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nodes are told a longer lease than the server counts: one actor, two holders.
+    LeaseTooLong,
+    /// Nodes go on serving after their lease is over: credentials outside a live binding.
+    LeaseIgnored,
+    /// The server answers although the append failed: an acknowledged change is lost.
+    AnswersUnrecorded,
+    /// A node binds a second actor to a worker that is held.
+    WorkerShared,
+    /// The journal gives an actor its old epoch again.
+    EpochRepeated,
+    /// The journal gives a deleted actor's id to a new one.
+    IdentityReused,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::LeaseTooLong,
+        Self::LeaseIgnored,
+        Self::AnswersUnrecorded,
+        Self::WorkerShared,
+        Self::EpochRepeated,
+        Self::IdentityReused,
+    ];
+}
+
+/// A run that broke an invariant.
+#[derive(Debug)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// At which step.
+    pub step: u64,
+    /// What broke.
+    pub broken: Broken,
+    /// The last things that happened, oldest first.
+    pub trace: Vec<String>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for line in &self.trace {
+            writeln!(f, "  {line}")?;
+        }
+        writeln!(f, "seed {}, step {}: {}", self.seed, self.step, self.broken)?;
+        write!(f, "replay it with: cargo xtask sim --seed {} --steps {}", self.seed, self.step + 1)
+    }
+}

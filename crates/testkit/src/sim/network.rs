@@ -1,0 +1,105 @@
+//! Streams between nodes and the server: in order, late, broken at any moment.
+
+use super::random::Random;
+use credence_model::command::{Held, Unbind};
+use credence_model::id::Digest;
+use credence_node::core::message::{BindNotice, FromNodeMessage};
+use std::collections::BTreeMap;
+
+/// Something that happens at a time.
+#[derive(Debug, Clone)]
+pub(super) enum Arrival {
+    ToServer { node: usize, stream: u64, message: ToServer },
+    ToNode { node: usize, stream: u64, message: ToNode },
+    /// The server notices that a stream broke.
+    BrokenAtServer { node: usize, stream: u64 },
+    /// The node notices that a stream broke.
+    BrokenAtNode { node: usize, stream: u64 },
+    /// A node's processes did something.
+    Below { node: usize, life: u64, input: Box<credence_node::core::Input> },
+    /// The server looks at leases and queues.
+    Expire,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum ToServer {
+    Core(FromNodeMessage),
+    Keys(Vec<Digest>),
+    Renew(Held, Digest),
+    Mint(Held),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum ToNode {
+    Welcome { session: u64, unbind: Vec<Unbind> },
+    Ack(u64),
+    Bind(Box<BindNotice>),
+    Unbind(Unbind),
+}
+
+/// What is under way.
+#[derive(Debug, Default)]
+pub(super) struct Network {
+    arrivals: BTreeMap<(u64, u64), Arrival>,
+    sequence: u64,
+    /// When the last message of a stream and direction arrives, so that none overtakes another.
+    last: BTreeMap<(usize, u64, bool), u64>,
+    /// Streams that are open on both sides, by node.
+    pub(super) open: BTreeMap<usize, u64>,
+    /// Nodes that are cut off.
+    pub(super) cut: BTreeMap<usize, bool>,
+}
+
+impl Network {
+    pub(super) fn at(&mut self, when_ms: u64, arrival: Arrival) {
+        self.sequence += 1;
+        self.arrivals.insert((when_ms, self.sequence), arrival);
+    }
+
+    pub(super) fn next_at(&self) -> Option<u64> {
+        self.arrivals.keys().next().map(|(at, _)| *at)
+    }
+
+    pub(super) fn pop(&mut self, now_ms: u64) -> Option<Arrival> {
+        let key = *self.arrivals.keys().next().filter(|(at, _)| *at <= now_ms)?;
+        self.arrivals.remove(&key)
+    }
+
+    pub(super) fn to_server(&mut self, now_ms: u64, random: &mut Random, node: usize, stream: u64, message: ToServer) {
+        if self.open.get(&node) == Some(&stream) {
+            let at = self.delay(now_ms, random, (node, stream, true));
+            self.at(at, Arrival::ToServer { node, stream, message });
+        }
+    }
+
+    pub(super) fn to_node(&mut self, now_ms: u64, random: &mut Random, node: usize, stream: u64, message: ToNode) {
+        if self.open.get(&node) == Some(&stream) {
+            let at = self.delay(now_ms, random, (node, stream, false));
+            self.at(at, Arrival::ToNode { node, stream, message });
+        }
+    }
+
+    /// Breaks a node's stream: messages under way are lost, and each side notices in its own time.
+    pub(super) fn cut_stream(&mut self, now_ms: u64, random: &mut Random, node: usize) -> bool {
+        let Some(stream) = self.open.remove(&node) else { return false };
+        self.arrivals.retain(|_, arrival| match arrival {
+            Arrival::ToServer { node: n, stream: s, .. } | Arrival::ToNode { node: n, stream: s, .. } => {
+                (*n, *s) != (node, stream)
+            }
+            _ => true,
+        });
+        let (server, client) = (random.between(0, 15_000), random.between(0, 15_000));
+        self.at(now_ms + server, Arrival::BrokenAtServer { node, stream });
+        self.at(now_ms + client, Arrival::BrokenAtNode { node, stream });
+        true
+    }
+
+    fn delay(&mut self, now_ms: u64, random: &mut Random, way: (usize, u64, bool)) -> u64 {
+        let slow = random.one_in(20);
+        let cut = self.cut.get(&way.0).copied().unwrap_or_default();
+        let delay = if slow || cut { random.between(100, 8_000) } else { random.between(1, 20) };
+        let last = self.last.entry(way).or_default();
+        *last = (now_ms + delay).max(*last);
+        *last
+    }
+}

@@ -1,0 +1,3 @@
+//! Suites over the whole system.
+
+mod simulation;
