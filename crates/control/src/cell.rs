@@ -54,7 +54,7 @@ pub struct Attachment {
 }
 
 /// A handle to a running cell. Clones speak to the same one.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Cell {
     queue: SyncSender<Message>,
     recorded: watch::Receiver<u64>,
@@ -65,6 +65,17 @@ enum Message {
     Read(Box<dyn FnOnce(&State) + Send>),
     Entries { from: u64, limit: usize, reply: oneshot::Sender<Result<Vec<Entry>, Refusal>> },
     Stop(oneshot::Sender<()>),
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Submit(_) => "Submit",
+            Self::Read(_) => "Read",
+            Self::Entries { .. } => "Entries",
+            Self::Stop(_) => "Stop",
+        })
+    }
 }
 
 struct Submitted {

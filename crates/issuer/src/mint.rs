@@ -158,6 +158,3 @@ impl Issuer {
         if same { Ok(token) } else { Err(IssueError::Token) }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -37,6 +37,7 @@ pub struct Request {
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(clippy::large_enum_variant, reason = "commands are few and short-lived; a box would be in every pattern")]
 pub enum Command {
     /// The control plane starts, with these settings.
     Start(Settings),

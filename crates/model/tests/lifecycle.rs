@@ -163,7 +163,8 @@ fn a_terminated_or_quarantined_actor_has_no_credential_and_never_returns() {
         assert!(world.state.workers[&bind.worker].holds.is_some(), "the slot is free only when the node says so");
         world.report("alpha", stopped(&bind)).unwrap();
         assert!(world.state.workers[&bind.worker].is_idle());
-        assert!(world.resume("a").is_err());
+        let refusal = world.resume("a").unwrap_err().to_string();
+        assert!(refusal.contains("by the local administrator"), "{refusal}");
     }
 }
 

@@ -4,3 +4,19 @@
 //! what was recorded. It decides nothing about classes, actors or bindings itself: that is the model's.
 
 pub mod api;
+
+pub mod access;
+mod app;
+pub mod archive;
+pub mod call;
+mod caller;
+mod clock;
+pub mod config;
+pub mod input;
+pub mod listen;
+pub mod openapi;
+pub mod problem;
+mod protocol;
+pub mod route;
+pub mod signer;
+pub mod start;

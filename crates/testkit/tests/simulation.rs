@@ -16,8 +16,21 @@ fn the_invariants_hold_in_the_first_seeds_and_everything_happens_there() {
         coverage.into_iter().for_each(|(what, count)| *seen.entry(what).or_default() += count);
     }
     for what in [
-        "bindings", "create", "resume", "suspend", "terminate", "quarantine", "delete", "drain", "enable", "renewal",
-        "server crashed", "node crashed", "stream cut", "partition begins", "deadline",
+        "bindings",
+        "create",
+        "resume",
+        "suspend",
+        "terminate",
+        "quarantine",
+        "delete",
+        "drain",
+        "enable",
+        "renewal",
+        "server crashed",
+        "node crashed",
+        "stream cut",
+        "partition begins",
+        "deadline",
     ] {
         assert!(seen.get(what).is_some_and(|count| *count > 0), "{what} never happened: {seen:?}");
     }

@@ -7,6 +7,9 @@ use proptest::prelude::*;
 use rcgen::{CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType};
 use std::sync::LazyLock;
 
+/// What the error must name, and how to cause it.
+type Spoilt<T> = (&'static str, fn(&mut T));
+
 fn key() -> KeyPair {
     KeyPair::generate(KeyAlgorithm::EcdsaP256).expect("a key")
 }
@@ -66,7 +69,7 @@ fn a_certificate_that_differs_from_its_order_in_any_field_does_not_leave() {
     let (authority, key) = (authority(), key());
     let ordered = template(&key);
     let leaf = authority.signer.build(&ordered).expect("a leaf");
-    let table: [(&str, fn(&mut Template)); 8] = [
+    let table: [Spoilt<Template>; 8] = [
         ("the SPIFFE ID", |order| order.subject = id("spiffe://td.test/other")),
         ("the key", |order| order.spki[40] ^= 1),
         ("the start of validity", |order| order.not_before = NOW),
@@ -114,7 +117,7 @@ fn sign(params: &CertificateParams, authority: &Authority) -> Vec<u8> {
 fn a_leaf_that_breaks_any_rule_of_the_profile_is_refused_and_explained() {
     let authority = authority();
     assert!(verify(&[sign(&params(), &authority)], &authority.x509(), NOW).is_ok(), "the unspoilt leaf must verify");
-    let table: [(&str, fn(&mut CertificateParams)); 16] = [
+    let table: [Spoilt<CertificateParams>; 16] = [
         ("no URI", |leaf| leaf.subject_alt_names.clear()),
         ("2 URI", |leaf| leaf.subject_alt_names.push(uri("spiffe://td.test/other"))),
         ("2 URI", |leaf| leaf.subject_alt_names.push(uri("https://td.test/other"))),
@@ -229,7 +232,7 @@ fn an_intermediate_signs_leaves_and_nothing_else() {
 #[test]
 fn a_signing_certificate_with_a_workloads_id_or_without_its_key_usage_is_refused() {
     let (authority, key) = (authority(), key());
-    let table: [(&str, fn(&mut CertificateParams)); 4] = [
+    let table: [Spoilt<CertificateParams>; 4] = [
         ("has a path", |ca| ca.subject_alt_names = vec![uri(ACTOR)]),
         ("lacks keyCertSign", |ca| ca.key_usages = vec![KeyUsagePurpose::CrlSign]),
         ("key usage is absent", |ca| ca.key_usages.clear()),

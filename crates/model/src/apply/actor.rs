@@ -116,16 +116,17 @@ fn bind(state: &mut State, entry: &Entry) {
 fn end(state: &mut State, entry: &Entry) {
     let Event::BindingEnded { actor, binding, outcome, archive, .. } = &entry.event else { return };
     state.bindings.remove(binding);
-    let mut freed = None;
-    with_actor(state, entry, actor, |actor| {
-        freed = actor.binding.take().map(|binding| binding.worker);
-        actor.wanted = false;
-        actor.outcome = Some(outcome.clone());
-        actor.archive = archive.or(actor.archive);
-        if !matches!(actor.state, ActorState::Quarantined | ActorState::Terminated) {
-            actor.state = ActorState::Suspended;
-        }
-    });
+    let Some(actor) = state.actors.get_mut(actor) else { return };
+    let freed = actor.binding.take().map(|binding| binding.worker);
+    actor.wanted = false;
+    actor.outcome = Some(outcome.clone());
+    actor.archive = archive.or(actor.archive);
+    // Who ended an actor for good stays on its record, whoever tells of the end of its binding.
+    if !matches!(actor.state, ActorState::Quarantined | ActorState::Terminated) {
+        actor.state = ActorState::Suspended;
+        actor.changed_at = entry.at;
+        actor.changed_by = entry.caller.clone();
+    }
     if let Some(worker) = freed {
         state.with_worker(&worker, |worker| {
             worker.holds = None;

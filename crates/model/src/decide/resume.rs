@@ -30,7 +30,8 @@ pub(super) fn resume(
 ) -> Result<Decision, Refusal> {
     let actor = find_actor(state, actor)?;
     check_resumable(state, actor, moment.now)?;
-    let (number, revision) = admit(state, actor)?;
+    let admitted = admit(state, actor)?;
+    let revision = admitted.1;
     if revision.spec.runtime.command.is_empty() {
         let message = format!("class {} has no spec.runtime.command to start", class_ref(actor));
         return Err(
@@ -42,8 +43,8 @@ pub(super) fn resume(
         None if state.waiting.is_empty() => pick(state, actor, &revision.spec, moment.now),
         None => None,
     };
-    if let Some((worker, node)) = picked {
-        return Ok(bound(state, actor, number, revision, worker, node, moment));
+    if let Some(picked) = picked {
+        return Ok(bound(state, actor, admitted, picked, moment));
     }
     let wait_ms = wait_ms.unwrap_or(state.settings.wait_ms);
     if wait_ms > WAIT_MS_MAX {
@@ -77,9 +78,9 @@ pub(super) fn schedule(state: &State, moment: Moment) -> Decision {
                 let reason = refusal.to_string();
                 return Decision::done(vec![Event::ActorUnqueued { actor: actor.actor.clone(), reason }]);
             }
-            Ok((number, revision)) => {
-                if let Some((worker, node)) = pick(state, actor, &revision.spec, moment.now) {
-                    return bound(state, actor, number, revision, worker, node, moment);
+            Ok(admitted) => {
+                if let Some(picked) = pick(state, actor, &admitted.1.spec, moment.now) {
+                    return bound(state, actor, admitted, picked, moment);
                 }
             }
         }
@@ -217,10 +218,8 @@ fn verify_picked<'s>(
 fn bound(
     state: &State,
     actor: &Actor,
-    number: u32,
-    revision: &Revision,
-    worker: &Worker,
-    node: &Node,
+    (number, revision): (u32, &Revision),
+    (worker, node): (&Worker, &Node),
     moment: Moment,
 ) -> Decision {
     debug_assert!(state.idle.contains(&(worker.idle_since, worker.worker.clone())));

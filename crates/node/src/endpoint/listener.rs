@@ -85,7 +85,12 @@ fn belongs(stream: &UnixStream, root: &TreeRoot) -> bool {
     match judged {
         Ok((true, ..)) => true,
         Ok((false, pid, uid)) => {
-            tracing::warn!(pid, uid, root = root.pid(), "a process asked at the endpoint of an actor that it is not part of");
+            tracing::warn!(
+                pid,
+                uid,
+                root = root.pid(),
+                "a process asked at the endpoint of an actor that it is not part of"
+            );
             false
         }
         Err(error) => {

@@ -76,10 +76,7 @@ struct Told<M> {
 
 /// The present state at once, the whole new state whenever it changes, and a last status when the binding is over.
 // SPEC: SPIFFE Workload API §4.3 (W-02), §5.2.1 (W-08)
-fn whole_at_every_change<M: Send + 'static>(
-    presence: Presence,
-    tell: fn(&Identity, &Bundle) -> Told<M>,
-) -> Answers<M> {
+fn whole_at_every_change<M: Send + 'static>(presence: Presence, tell: fn(&Identity, &Bundle) -> Told<M>) -> Answers<M> {
     let start = (Some(presence), None);
     stream::unfold(start, move |(presence, mut last)| async move {
         let mut presence = presence?;

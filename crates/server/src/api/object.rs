@@ -1,6 +1,9 @@
 //! Objects that are applied: metadata and a spec.
 
+use credence_control::Answered;
+use credence_model::command::Answer;
 use credence_model::label::Labels;
+use credence_model::refusal::{Kind, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,3 +48,39 @@ pub struct Applied {
 /// Done; nothing more to say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {}
+
+impl Metadata {
+    /// The object must be the one that the path names.
+    pub(crate) fn check(&self, namespace: &str, name: &str) -> Result<(), Refusal> {
+        let differs = |field: &str, here: &str, path: &str| {
+            let message = format!("`{}` is not what the path says, {path}", here.escape_debug());
+            Err(Refusal::new(Kind::Malformed, message).field(format!("metadata.{field}")))
+        };
+        if self.namespace != namespace {
+            return differs("namespace", &self.namespace, namespace);
+        }
+        if self.name != name { differs("name", &self.name, name) } else { Ok(()) }
+    }
+
+    /// The version that the caller read, from here or from `If-Match`.
+    pub(crate) fn if_version(&self, if_match: Option<u64>) -> Result<Option<u64>, Refusal> {
+        match (self.version, if_match) {
+            (Some(here), Some(there)) if here != there => {
+                let message = "it differs from metadata.version; give one of the two";
+                Err(Refusal::new(Kind::Malformed, message).field("If-Match"))
+            }
+            (here, there) => Ok(here.or(there)),
+        }
+    }
+}
+
+impl TryFrom<Answered> for Applied {
+    type Error = Refusal;
+
+    fn try_from(answered: Answered) -> Result<Self, Refusal> {
+        match answered.answer {
+            Answer::Applied { version, revision, changed } => Ok(Self { version, revision, changed }),
+            _ => Err(Refusal::new(Kind::Bug, "applying was answered with something else")),
+        }
+    }
+}

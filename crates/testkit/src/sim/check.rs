@@ -54,13 +54,20 @@ pub(super) struct Checks {
 impl Checks {
     /// Reads what was recorded since the last look. After a restart everything is read again.
     pub(super) fn read(&mut self, server: &mut Server, fault: Option<Fault>, again: bool) -> Result<(), Broken> {
-        if again {
+        if again && server.registry.is_some() {
             let all = server.entries_after(0).map_err(Broken::Lost)?;
             if let Some((known, found)) = self.known.iter().zip(&all).find(|(known, found)| known != found) {
-                return Err(Broken::Lost(format!("entry {} was {:?} and is {:?}", known.index, known.event, found.event)));
+                return Err(Broken::Lost(format!(
+                    "entry {} was {:?} and is {:?}",
+                    known.index, known.event, found.event
+                )));
             }
             if (all.len() as u64) < server.acknowledged {
-                return Err(Broken::Lost(format!("{} entries were acknowledged, {} are there", server.acknowledged, all.len())));
+                return Err(Broken::Lost(format!(
+                    "{} entries were acknowledged, {} are there",
+                    server.acknowledged,
+                    all.len()
+                )));
             }
         }
         let new = server.entries_after(self.known.len() as u64).map_err(Broken::Lost)?;
@@ -82,7 +89,7 @@ impl Checks {
         let mut actors: BTreeMap<ActorRef, String> = BTreeMap::new();
         let mut workers: BTreeMap<WorkerRef, ActorRef> = BTreeMap::new();
         for node in nodes {
-            for mut held in node.held(now_ms, fault) {
+            for mut held in node.held(now_ms) {
                 if fault == Some(Fault::WorkerShared) {
                     held.worker.worker = node.workers.first().map_or(held.worker.worker, |first| first.worker.clone());
                 }

@@ -9,14 +9,32 @@ use std::collections::BTreeMap;
 /// Something that happens at a time.
 #[derive(Debug, Clone)]
 pub(super) enum Arrival {
-    ToServer { node: usize, stream: u64, message: ToServer },
-    ToNode { node: usize, stream: u64, message: ToNode },
+    ToServer {
+        node: usize,
+        stream: u64,
+        message: ToServer,
+    },
+    ToNode {
+        node: usize,
+        stream: u64,
+        message: ToNode,
+    },
     /// The server notices that a stream broke.
-    BrokenAtServer { node: usize, stream: u64 },
+    BrokenAtServer {
+        node: usize,
+        stream: u64,
+    },
     /// The node notices that a stream broke.
-    BrokenAtNode { node: usize, stream: u64 },
+    BrokenAtNode {
+        node: usize,
+        stream: u64,
+    },
     /// A node's processes did something.
-    Below { node: usize, life: u64, input: Box<credence_node::core::Input> },
+    Below {
+        node: usize,
+        life: u64,
+        input: Box<credence_node::core::Input>,
+    },
     /// The server looks at leases and queues.
     Expire,
 }
@@ -65,14 +83,21 @@ impl Network {
         self.arrivals.remove(&key)
     }
 
-    pub(super) fn to_server(&mut self, now_ms: u64, random: &mut Random, node: usize, stream: u64, message: ToServer) {
+    pub(super) fn send_to_server(
+        &mut self,
+        now_ms: u64,
+        random: &mut Random,
+        node: usize,
+        stream: u64,
+        message: ToServer,
+    ) {
         if self.open.get(&node) == Some(&stream) {
             let at = self.delay(now_ms, random, (node, stream, true));
             self.at(at, Arrival::ToServer { node, stream, message });
         }
     }
 
-    pub(super) fn to_node(&mut self, now_ms: u64, random: &mut Random, node: usize, stream: u64, message: ToNode) {
+    pub(super) fn send_to_node(&mut self, now_ms: u64, random: &mut Random, node: usize, stream: u64, message: ToNode) {
         if self.open.get(&node) == Some(&stream) {
             let at = self.delay(now_ms, random, (node, stream, false));
             self.at(at, Arrival::ToNode { node, stream, message });

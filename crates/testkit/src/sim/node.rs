@@ -58,22 +58,12 @@ impl Node {
     }
 
     /// The bindings whose identity it serves at this moment.
-    pub(super) fn held(&self, now_ms: u64, fault: Option<Fault>) -> Vec<LiveBinding> {
-        let Some(core) = &self.core else { return Vec::new() };
-        let now = self.mono(now_ms);
-        if fault == Some(Fault::LeaseIgnored) {
-            // As if the clock had stopped just before the lease was over.
-            let until = core.lease_until().map_or(now, |until| MonoMs(until.0.saturating_sub(1)));
-            return core.held(now.min(until));
-        }
-        core.held(now)
+    pub(super) fn held(&self, now_ms: u64) -> Vec<LiveBinding> {
+        self.core.as_ref().map(|core| core.held(self.mono(now_ms))).unwrap_or_default()
     }
 
     pub(super) fn input(&mut self, around: &mut Around, input: Input) {
         let now = self.mono(around.now_ms);
-        if around.fault == Some(Fault::LeaseIgnored) && input == Input::Tick {
-            return;
-        }
         let Some(core) = &mut self.core else { return };
         let effects = core.step(now, input);
         effects.into_iter().for_each(|effect| self.take_effect(around, effect));
@@ -82,7 +72,11 @@ impl Node {
     pub(super) fn hear(&mut self, around: &mut Around, stream: u64, message: ToNode) {
         let input = match message {
             ToNode::Welcome { session, unbind } => {
-                let longer = if around.fault == Some(Fault::LeaseTooLong) { 3 } else { 1 };
+                let longer = match around.fault {
+                    Some(Fault::LeaseTooLong) => 3,
+                    Some(Fault::LeaseIgnored) => 1_000_000,
+                    _ => 1,
+                };
                 let lease_ms = LEASE_MS * longer;
                 Input::Welcome { stream, session, lease_ms, heartbeat_ms: 2_000, unbind }
             }
@@ -99,7 +93,7 @@ impl Node {
         if keys > 0 {
             // The first keys of a stream replace all that were offered before: none is ever certified twice.
             let keys = (0..keys).map(|_| self.key()).collect();
-            around.network.to_server(around.now_ms, around.random, self.index, stream, ToServer::Keys(keys));
+            around.network.send_to_server(around.now_ms, around.random, self.index, stream, ToServer::Keys(keys));
         }
     }
 
@@ -114,7 +108,7 @@ impl Node {
                 let hello = matches!(message, FromNodeMessage::Hello { .. });
                 debug_assert!(!hello || around.network.open.get(&self.index) == Some(&stream));
                 let message = ToServer::Core(message);
-                around.network.to_server(around.now_ms, around.random, self.index, stream, message);
+                around.network.send_to_server(around.now_ms, around.random, self.index, stream, message);
             }
             Effect::Start(bind) => {
                 let binding = bind.binding;

@@ -3,9 +3,9 @@
 use super::Fault;
 use super::network::{Network, ToNode, ToServer};
 use super::random::Random;
-use super::world::{settings, START};
-use credence_control::{Answered, Registry};
-use credence_journal::{Fault as DiskFault, MemoryDisk, MemoryJournal};
+use super::world::{START, settings};
+use credence_control::{Answered, CellError, Registry};
+use credence_journal::{Fault as DiskFault, JournalError, MemoryDisk, MemoryJournal};
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Command, Report, Request};
 use credence_model::directive::Directive;
@@ -58,8 +58,12 @@ impl Server {
         self.offset_ms = outside.random.below(100_000_000);
         let journal = Box::new(MemoryJournal::open(&self.disk));
         let (now, entropy) = (self.clock(outside.now_ms), outside.random.bytes());
-        let (registry, _) = Registry::open(journal, settings(), now, &entropy).map_err(|error| error.to_string())?;
-        self.registry = Some(registry);
+        match Registry::open(journal, settings(), now, &entropy) {
+            Ok((registry, _)) => self.registry = Some(registry),
+            // The disk may fail at the start too; the server is started again later.
+            Err(CellError::Journal(JournalError::Io { .. })) => {}
+            Err(error) => return Err(error.to_string()),
+        }
         Ok(())
     }
 
@@ -69,7 +73,12 @@ impl Server {
     }
 
     /// One request of a client; `None` if the server is down or could not record it.
-    pub(super) fn ask(&mut self, outside: &mut Outside, caller: Caller, command: Command) -> Option<Result<Answered, Refusal>> {
+    pub(super) fn ask(
+        &mut self,
+        outside: &mut Outside,
+        caller: Caller,
+        command: Command,
+    ) -> Option<Result<Answered, Refusal>> {
         let request = Request { caller, idempotency_key: None, command };
         let now = self.clock(outside.now_ms);
         if outside.random.one_in(400) {
@@ -169,7 +178,7 @@ impl Server {
     }
 
     fn send(&mut self, outside: &mut Outside, node: usize, stream: u64, message: ToNode) {
-        outside.network.to_node(outside.now_ms, outside.random, node, stream, message);
+        outside.network.send_to_node(outside.now_ms, outside.random, node, stream, message);
     }
 
     fn close(&mut self, outside: &mut Outside, node: usize) {

@@ -117,7 +117,8 @@ impl World {
         self.ask(Command::ApplyClass { class, labels: Labels::new(), spec, if_version: None });
         self.ask(Command::ApplyPool { pool: pool()?, labels: Labels::new(), spec: pool_spec, if_version: None });
         for name in self.names.clone() {
-            let (token, grants) = (Digest::of(name.as_str().as_bytes()), vec![PoolGrant { pool: pool()?, workers_max: 2 }]);
+            let (token, grants) =
+                (Digest::of(name.as_str().as_bytes()), vec![PoolGrant { pool: pool()?, workers_max: 2 }]);
             self.ask(Command::CreateJoinToken { token, node: None, grants, ttl_secs: 60 });
             self.ask(Command::AttestNode { node: name.clone(), token, key: token });
         }
@@ -261,14 +262,13 @@ impl World {
     fn renew(&mut self) {
         let index = self.random.below(self.nodes.len() as u64) as usize;
         let Some(node) = self.nodes.get_mut(index) else { return };
-        let held = node.held(self.now_ms, None);
+        let held = node.held(self.now_ms);
         let Some(live) = held.first() else { return };
         let held = Held { binding: live.binding, epoch: live.epoch };
-        let message =
-            if self.random.one_in(2) { ToServer::Mint(held) } else { ToServer::Renew(held, node.key()) };
+        let message = if self.random.one_in(2) { ToServer::Mint(held) } else { ToServer::Renew(held, node.key()) };
         let Some(stream) = self.network.open.get(&index).copied() else { return };
         self.note("renewal", format!("{index}"));
-        self.network.to_server(self.now_ms, &mut self.random, index, stream, message);
+        self.network.send_to_server(self.now_ms, &mut self.random, index, stream, message);
     }
 
     fn crash_server(&mut self) {

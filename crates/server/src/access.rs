@@ -1,0 +1,166 @@
+//! The authorization table: every route and every RPC is one row, and the router is built from the rows, so what has no
+//! row cannot be reached.
+//!
+//! INVARIANT: there is no default. A row says who may call it, and [`crate::caller::Standing::require`] is asked before
+//! anything of the request but its head is read.
+
+use crate::api;
+use crate::app::App;
+use crate::caller::Standing;
+use crate::input;
+use crate::openapi;
+use crate::problem;
+use crate::protocol::node::NodeApi;
+use crate::route::Route;
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use credence_model::refusal::{Kind, Refusal};
+use credence_wire::node::node_service_server::NodeServiceServer;
+use std::fmt;
+use std::sync::Arc;
+use tower::ServiceExt as _;
+
+/// Who may call a row. Nobody is two of these by being one of them, but for administrators, who may do what workloads
+/// may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Anyone who can reach the listener, without a client certificate.
+    Anyone,
+    /// A workload whose actor is live, in its live epoch; and administrators.
+    Workload,
+    /// A registered node, with its present key.
+    Node,
+    /// An administrator: through the admin socket, or by SPIFFE ID.
+    Admin,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Anyone => "anyone",
+            Self::Workload => "live workloads",
+            Self::Node => "nodes",
+            Self::Admin => "administrators",
+        })
+    }
+}
+
+/// A row for an RPC.
+#[derive(Debug, Clone, Copy)]
+pub struct Rpc {
+    /// Path of the call (gRPC over HTTP/2: `/package.Service/Method`).
+    pub path: &'static str,
+    /// Who may call it.
+    pub who: Who,
+    /// What it does, in one line.
+    pub does: &'static str,
+}
+
+/// Every RPC.
+pub const RPCS: [Rpc; 4] = [
+    Rpc {
+        path: "/credence.node.v1.NodeService/Attest",
+        who: Who::Anyone,
+        does: "lets a new node in, once, for its join token",
+    },
+    Rpc { path: "/credence.node.v1.NodeService/Connect", who: Who::Node, does: "the one stream of a node" },
+    Rpc {
+        path: "/credence.node.v1.NodeService/PutArchive",
+        who: Who::Node,
+        does: "stores the state of an actor that is bound to the calling node",
+    },
+    Rpc {
+        path: "/credence.node.v1.NodeService/GetArchive",
+        who: Who::Node,
+        does: "reads the state of an actor that is bound to the calling node",
+    },
+];
+
+/// Every route of the control API.
+pub(crate) fn routes() -> Vec<Route> {
+    let mut routes = api::class::routes();
+    routes.extend(api::pool::routes());
+    routes.extend(api::actor::routes());
+    routes.extend(api::node::routes());
+    routes.extend(api::worker::routes());
+    routes.extend(api::join_token::routes());
+    routes.extend(api::trust_domain::routes());
+    routes.extend(api::verification::routes());
+    routes.extend(api::log::routes());
+    routes.extend(api::invariant::routes());
+    routes.extend(openapi::routes());
+    routes
+}
+
+/// The table, for people: one line a row.
+pub fn table() -> String {
+    let mut table = format!("{:<9} {:<62} {:<15} {}\n", "method", "path", "who", "what");
+    let mut line = |method: &str, path: &str, who: Who, does: &str| {
+        table.push_str(&format!("{method:<9} {path:<62} {who:<15} {does}\n"));
+    };
+    routes().iter().for_each(|route| line(route.method.as_str(), route.path, route.who, route.does));
+    RPCS.iter().for_each(|rpc| line("gRPC", rpc.path, rpc.who, rpc.does));
+    table
+}
+
+/// The service of both listeners.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    let mut router = Router::new();
+    for route in routes() {
+        router = router.route(route.path, answering(app, route));
+    }
+    for rpc in RPCS {
+        router = router.route(rpc.path, calling(app, rpc));
+    }
+    router.method_not_allowed_fallback(async || problem::method_not_allowed()).fallback(async || {
+        problem::http(Refusal::new(Kind::NotFound, "there is no such path").hint("See /openapi.json"))
+    })
+}
+
+fn answering(app: &Arc<App>, route: Route) -> MethodRouter {
+    let filter = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::GET);
+    let (app, route) = (Arc::clone(app), Arc::new(route));
+    on(filter, move |request: http::Request<Body>| {
+        let (app, route) = (Arc::clone(&app), Arc::clone(&route));
+        async move {
+            let answer = route.answer(app, request).await;
+            answer.unwrap_or_else(|refusal| {
+                if refusal.kind == Kind::Bug {
+                    tracing::error!(method = %route.method, path = route.path, %refusal, "a request found a bug");
+                }
+                problem::http(refusal)
+            })
+        }
+    })
+}
+
+fn calling(app: &Arc<App>, rpc: Rpc) -> MethodRouter {
+    let service = NodeApi::service(app);
+    let app = Arc::clone(app);
+    on(MethodFilter::POST, move |request: http::Request<Body>| {
+        let (app, service) = (Arc::clone(&app), service.clone());
+        async move {
+            match call(&app, rpc, service, request).await {
+                Ok(response) => response,
+                Err(refusal) => problem::grpc(&refusal).into_http::<tonic::body::Body>().map(Body::new),
+            }
+        }
+    })
+}
+
+async fn call(
+    app: &Arc<App>,
+    rpc: Rpc,
+    service: NodeServiceServer<NodeApi>,
+    mut request: http::Request<Body>,
+) -> Result<Response, Refusal> {
+    let standing: Standing = input::peer(&request)?.standing(app).await?;
+    standing.require(rpc.who)?;
+    request.extensions_mut().insert(standing);
+    match service.oneshot(request).await {
+        Ok(response) => Ok(response.map(Body::new)),
+        Err(never) => match never {},
+    }
+}

@@ -1,0 +1,57 @@
+//! What every handler can reach.
+
+use crate::archive::Archives;
+use crate::call::Calls;
+use crate::clock::Clock;
+use crate::protocol::node::attest::AttestLimit;
+use crate::signer::Signer;
+use credence_attest::join_token::SECRET_BYTES;
+use credence_control::{Answered, Cell};
+use credence_model::caller::Caller;
+use credence_model::command::{Command, Request};
+use credence_model::refusal::Refusal;
+use credence_model::spiffe_id::{SpiffeId, TrustDomain};
+use credence_model::template::PathTemplates;
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+/// What every handler can reach.
+pub(crate) struct App {
+    /// The registry and its journal.
+    pub(crate) cell: Cell,
+    /// Who signs.
+    pub(crate) signer: Signer,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// State archives.
+    pub(crate) archives: Archives,
+    /// The open streams of nodes.
+    pub(crate) calls: Calls,
+    /// How fast nodes may attest.
+    pub(crate) attest_limit: AttestLimit,
+    /// The trust domain; it never changes.
+    pub(crate) trust_domain: TrustDomain,
+    /// Its path templates; they never change either.
+    pub(crate) templates: PathTemplates,
+    /// Administrators by SPIFFE ID.
+    pub(crate) admins: Vec<SpiffeId>,
+    /// Administrators by user id.
+    pub(crate) admin_uids: Vec<u32>,
+    /// What retried join tokens are derived from.
+    pub(crate) token_seed: Zeroizing<[u8; SECRET_BYTES]>,
+    /// Becomes true when the server stops: whoever waits for something answers at once.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Hands a command to the cell.
+    pub(crate) async fn submit(&self, caller: Caller, command: Command) -> Result<Answered, Refusal> {
+        self.cell.submit(Request { caller, idempotency_key: None, command }).await
+    }
+}
+
+/// Waits until the server stops.
+pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // A dropped sender is the end as well. The borrow must not live across another await.
+    let _ = stopping.wait_for(|stopping| *stopping).await.map(|stopping| *stopping);
+}

@@ -1,0 +1,177 @@
+//! Who calls: a connection proves a peer, and every request asks anew what that peer may do.
+//!
+//! A connection outlives what it was opened with: a node gets another key, an actor moves to another worker, a
+//! certificate expires. So the handshake decides nothing but whose key it is, and [`Standing`] is worked out per request.
+
+use crate::access::Who;
+use crate::app::App;
+use credence_credential::x509_svid::VerifiedX509Svid;
+use credence_model::caller::Caller;
+use credence_model::id::NodeName;
+use credence_model::refusal::{Kind, Refusal};
+use credence_model::template::Named;
+use credence_model::verify::verify;
+use std::sync::Arc;
+
+/// What the connection proved.
+#[derive(Debug, Clone)]
+pub(crate) enum Peer {
+    /// A process of this machine, by its user id, through the admin socket.
+    Local {
+        /// From the socket's peer credentials.
+        uid: u32,
+    },
+    /// TLS with a verified X.509-SVID.
+    Svid(Arc<VerifiedX509Svid>),
+    /// TLS without a client certificate.
+    Anonymous,
+}
+
+/// What a peer is allowed to be, now.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Standing {
+    /// How the journal names it; nobody if it did not prove who it is.
+    pub(crate) caller: Option<Caller>,
+    /// Whether it is an administrator.
+    pub(crate) admin: bool,
+    /// The node it is.
+    pub(crate) node: Option<NodeName>,
+    /// Whether it is a workload whose identity is live.
+    pub(crate) workload: bool,
+    /// Why its credential is worth nothing now.
+    refused: Option<Refusal>,
+}
+
+impl Peer {
+    /// Works out what this peer is now.
+    pub(crate) async fn standing(&self, app: &App) -> Result<Standing, Refusal> {
+        match self {
+            Self::Anonymous => Ok(Standing::default()),
+            Self::Local { uid } => Ok(Standing {
+                caller: Some(Caller::Local { uid: *uid }),
+                admin: app.admin_uids.contains(uid),
+                ..Standing::default()
+            }),
+            Self::Svid(svid) => of_svid(svid, app).await,
+        }
+    }
+}
+
+impl Standing {
+    /// Whether this peer may do what only `who` may.
+    pub(crate) fn require(&self, who: Who) -> Result<(), Refusal> {
+        let may = match who {
+            Who::Anyone => true,
+            Who::Workload => self.workload || self.admin,
+            Who::Node => self.node.is_some(),
+            Who::Admin => self.admin,
+        };
+        if may {
+            return Ok(());
+        }
+        if let Some(refusal) = &self.refused {
+            return Err(refusal.clone());
+        }
+        Err(match &self.caller {
+            None => {
+                Refusal::new(Kind::Unauthenticated, format!("this is for {who}, and no client certificate was shown"))
+                    .hint("Use the admin socket, or a client certificate with a live SPIFFE ID")
+            }
+            Some(caller) => Refusal::new(Kind::Denied, format!("this is for {who}; {caller} is not one")),
+        })
+    }
+}
+
+async fn of_svid(svid: &Arc<VerifiedX509Svid>, app: &App) -> Result<Standing, Refusal> {
+    let now = app.clock.now();
+    if svid.not_after <= now {
+        let message = format!("the certificate of {} expired while the connection was open", svid.id);
+        return Ok(refused(Refusal::new(Kind::Unauthenticated, message).hint("Connect again with a fresh one")));
+    }
+    let named = svid.id.is_in(&app.trust_domain).then(|| app.templates.read(&svid.id)).flatten();
+    match named {
+        Some(Named::Node(node)) => of_node(svid, node, app).await,
+        Some(Named::Actor(..)) => of_actor(svid, app).await,
+        // Nobody else is given an SVID today; an administrator may still be named by one of these.
+        _ => Ok(Standing {
+            caller: Some(Caller::Svid { id: svid.id.clone() }),
+            admin: app.admins.contains(&svid.id),
+            ..Standing::default()
+        }),
+    }
+}
+
+/// A node is who holds the key that was registered last: an SVID from before a new attestation is worth nothing.
+async fn of_node(svid: &Arc<VerifiedX509Svid>, node: NodeName, app: &App) -> Result<Standing, Refusal> {
+    let name = node.clone();
+    let registered = app.cell.read(move |state| state.nodes.get(&name).map(|node| node.key)).await?;
+    let key = svid.key();
+    Ok(match registered {
+        Some(registered) if registered == key => {
+            Standing { caller: Some(Caller::Node { name: node.clone() }), node: Some(node), ..Standing::default() }
+        }
+        Some(_) => refused(
+            Refusal::new(Kind::Stale, format!("node {node} has another key now; this certificate is an older one"))
+                .hint("Attest again with a new join token"),
+        ),
+        None => refused(
+            Refusal::new(Kind::Unauthenticated, format!("there is no node {node} any more"))
+                .hint("Attest again with a new join token"),
+        ),
+    })
+}
+
+async fn of_actor(svid: &Arc<VerifiedX509Svid>, app: &App) -> Result<Standing, Refusal> {
+    let Some(claims) = &svid.claims else {
+        let message = format!("the certificate of {} says nothing about its binding", svid.id);
+        return Ok(refused(Refusal::new(Kind::Unauthenticated, message)));
+    };
+    let (id, epoch, binding, now) = (svid.id.clone(), claims.epoch, claims.binding, app.clock.now());
+    let verdict = app.cell.read(move |state| verify(state, &id, epoch, binding, now)).await?;
+    if !verdict.live {
+        let message = format!("the identity {} is not live: {}", svid.id, verdict.reason);
+        return Ok(refused(Refusal::new(Kind::Stale, message)));
+    }
+    Ok(Standing {
+        caller: Some(Caller::Svid { id: svid.id.clone() }),
+        admin: app.admins.contains(&svid.id),
+        workload: true,
+        ..Standing::default()
+    })
+}
+
+fn refused(refusal: Refusal) -> Standing {
+    Standing { refused: Some(refusal), ..Standing::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Standing;
+    use crate::access::Who;
+    use credence_model::caller::Caller;
+    use credence_model::id::NodeName;
+    use credence_model::refusal::Kind;
+
+    #[test]
+    fn who_may_do_what_is_exactly_this() {
+        let name = NodeName::parse("alpha").expect("a name");
+        let nobody = Standing::default();
+        let stranger = Standing { caller: Some(Caller::Local { uid: 7 }), ..Standing::default() };
+        let admin = Standing { admin: true, ..stranger.clone() };
+        let workload = Standing { workload: true, ..stranger.clone() };
+        let node =
+            Standing { caller: Some(Caller::Node { name: name.clone() }), node: Some(name), ..Standing::default() };
+        for (standing, allowed, kind) in [
+            (nobody, &[Who::Anyone][..], Kind::Unauthenticated),
+            (stranger, &[Who::Anyone], Kind::Denied),
+            (workload, &[Who::Anyone, Who::Workload], Kind::Denied),
+            (node, &[Who::Anyone, Who::Node], Kind::Denied),
+            (admin, &[Who::Anyone, Who::Workload, Who::Admin], Kind::Denied),
+        ] {
+            for who in [Who::Anyone, Who::Workload, Who::Node, Who::Admin] {
+                let expected = if allowed.contains(&who) { Ok(()) } else { Err(kind) };
+                assert_eq!(standing.require(who).map_err(|refusal| refusal.kind), expected, "{standing:?} as {who}");
+            }
+        }
+    }
+}

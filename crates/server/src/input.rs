@@ -1,0 +1,269 @@
+//! How the parts of a request are read: strictly, within limits, and naming what was wrong.
+
+use crate::caller::Peer;
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, Query, RawPathParams};
+use credence_model::command::IDEMPOTENCY_KEY_BYTES_MAX;
+use credence_model::refusal::{Kind, Refusal};
+use http::request::Parts;
+use http::{HeaderMap, Uri, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use std::error::Error as _;
+use std::time::Duration;
+
+/// Largest body of a request, in bytes.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How long a body may take to arrive, in seconds.
+pub const BODY_TIMEOUT_SECS: u64 = 30;
+
+/// The header that names a retry of the same command.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The peer that the listener put there. A request without one is not answered.
+pub(crate) fn peer(request: &http::Request<Body>) -> Result<Peer, Refusal> {
+    let missing = || Refusal::new(Kind::Bug, "a request came from nowhere");
+    request.extensions().get::<Peer>().cloned().ok_or_else(missing)
+}
+
+/// The parameters of the path, percent-decoded once.
+pub(crate) async fn path(parts: &mut Parts) -> Result<Vec<(String, String)>, Refusal> {
+    let params = RawPathParams::from_request_parts(parts, &()).await;
+    let params = params.map_err(|error| malformed("path", error.body_text()))?;
+    Ok(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+/// The query.
+pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
+    Query::try_from_uri(uri).map(|Query(query)| query).map_err(|error| {
+        let message = error.source().map_or_else(|| error.body_text(), ToString::to_string);
+        match message.split_once(": ") {
+            Some((field, message)) if field.chars().all(|c| c.is_ascii_lowercase() || c == '_') => {
+                malformed(field, message)
+            }
+            _ => malformed("query", message),
+        }
+    })
+}
+
+/// The body; an empty one counts as an object without members.
+pub(crate) async fn body<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
+    let collect = Limited::new(body, BODY_BYTES_MAX).collect();
+    let late =
+        || Refusal::new(Kind::Malformed, format!("the body did not arrive within {BODY_TIMEOUT_SECS} s")).field("body");
+    let bytes = tokio::time::timeout(Duration::from_secs(BODY_TIMEOUT_SECS), collect).await.map_err(|_| late())?;
+    let bytes = bytes.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+        Some(_) => Refusal::new(Kind::Limited, format!("the body is larger than {BODY_BYTES_MAX} bytes")).field("body"),
+        None => malformed("body", "it broke off"),
+    })?;
+    let bytes = bytes.to_bytes();
+    if bytes.is_empty() {
+        return json(b"{}");
+    }
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        return Err(malformed("Content-Type", "the body must be application/json"));
+    }
+    json(&bytes)
+}
+
+/// Reads JSON: unknown and repeated members are refused, and the path to the wrong one is named.
+pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    check_members(bytes)?;
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        malformed(if path == "." { "body" } else { &path }, plain(error.inner()))
+    })?;
+    deserializer.end().map_err(|error| malformed("body", plain(&error)))?;
+    Ok(value)
+}
+
+/// A member that appears twice means two things (threat T12); maps would silently take the last.
+fn check_members(bytes: &[u8]) -> Result<(), Refusal> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    match serde_path_to_error::deserialize::<_, unique::Members>(&mut deserializer) {
+        Ok(unique::Members) => Ok(()),
+        Err(error) => Err(malformed("body", error.inner().to_string())),
+    }
+}
+
+/// The message without the position in the text, which nobody sees who did not write it by hand; the field is named.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&position).unwrap_or(&text).to_owned()
+}
+
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len()));
+    match (text, values.next()) {
+        (Some(text), None) => Ok(Some(text.to_owned())),
+        _ => {
+            let message = format!("it is one value of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters");
+            Err(malformed("Idempotency-Key", message))
+        }
+    }
+}
+
+/// The version in `If-Match`: a number, with or without the quotes of an entity tag (RFC 9110 §8.8.3).
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    number.parse().map(Some).map_err(|_| malformed("If-Match", "it is not the version of an object"))
+}
+
+fn malformed(field: &str, message: impl Into<String>) -> Refusal {
+    Refusal::new(Kind::Malformed, message).field(field)
+}
+
+mod unique {
+    //! Reads any JSON and keeps nothing, but refuses an object that names a member twice.
+
+    use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+    use std::collections::BTreeSet;
+    use std::fmt;
+
+    pub(super) struct Members;
+
+    impl<'de> Deserialize<'de> for Members {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(Reader)
+        }
+    }
+
+    struct Reader;
+
+    impl<'de> Visitor<'de> for Reader {
+        type Value = Members;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("JSON")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+            let mut seen = BTreeSet::new();
+            while let Some(name) = map.next_key::<String>()? {
+                let _: Members = map.next_value()?;
+                if let Some(twice) = seen.replace(name) {
+                    return Err(A::Error::custom(format!("the member `{}` appears twice", twice.escape_debug())));
+                }
+            }
+            Ok(Members)
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Members, A::Error> {
+            while items.next_element::<Members>()?.is_some() {}
+            Ok(Members)
+        }
+        fn visit_bool<E: Error>(self, _: bool) -> Result<Members, E> {
+            Ok(Members)
+        }
+        fn visit_i64<E: Error>(self, _: i64) -> Result<Members, E> {
+            Ok(Members)
+        }
+        fn visit_u64<E: Error>(self, _: u64) -> Result<Members, E> {
+            Ok(Members)
+        }
+        fn visit_f64<E: Error>(self, _: f64) -> Result<Members, E> {
+            Ok(Members)
+        }
+        fn visit_str<E: Error>(self, _: &str) -> Result<Members, E> {
+            Ok(Members)
+        }
+        fn visit_unit<E: Error>(self) -> Result<Members, E> {
+            Ok(Members)
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Members, D::Error> {
+            IgnoredAny::deserialize(deserializer).map(|_| Members)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{if_match, json, query};
+    use crate::api::actor::{CreateActorBody, ResumeBody};
+    use crate::api::object::ObjectBody;
+    use credence_model::class::ClassSpec;
+    use http::{HeaderMap, HeaderValue};
+    use serde::Deserialize;
+
+    #[test]
+    fn what_is_wrong_in_a_body_is_named_by_its_path() {
+        let class = json::<ObjectBody<ClassSpec>>;
+        let wrong = |text: &str| class(text.as_bytes()).expect_err(text);
+        for (text, field, message) in [
+            ("{", "body", "EOF"),
+            ("[]", "body", "invalid"),
+            (r#"{"metadata":{"namespace":"a","name":"b"}}"#, "body", "missing field `spec`"),
+            (
+                r#"{"metadata":{"namespace":"a","name":"b"},"spec":{"modles":[]}}"#,
+                "spec.modles",
+                "unknown field `modles`",
+            ),
+            (r#"{"metadata":{"namespace":7,"name":"b"},"spec":{}}"#, "metadata.namespace", "expected a string"),
+            (
+                r#"{"metadata":{"namespace":"a","name":"b","labels":{"x":"1","x":"2"}},"spec":{}}"#,
+                "body",
+                "`x` appears twice",
+            ),
+            (
+                r#"{"metadata":{"namespace":"a","name":"b"},"spec":{"models":[{"model":1}]}}"#,
+                "spec.models[0].model",
+                "invalid type",
+            ),
+            (r#"{"metadata":{"namespace":"a","name":"b"},"spec":{}} x"#, "body", "trailing characters"),
+        ] {
+            let refusal = wrong(text);
+            assert_eq!(refusal.field.as_deref(), Some(field), "{text}: {refusal}");
+            assert!(refusal.message.contains(message), "{text}: {refusal}");
+            assert!(!refusal.message.contains(" at line "), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn identifiers_are_checked_where_they_are_read() {
+        for id in ["a/b", "..", "a%2fb", "A", "a\\u0000", ""] {
+            let text = format!(r#"{{"namespace":"finance","class":"c","id":"{id}"}}"#);
+            let refusal = json::<CreateActorBody>(text.as_bytes()).expect_err(id);
+            assert_eq!(refusal.field.as_deref(), Some("id"), "{refusal}");
+        }
+        let refusal = json::<ResumeBody>(br#"{"worker":"a/b"}"#).expect_err("too short");
+        assert_eq!(refusal.field.as_deref(), Some("worker"));
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Paging {
+        #[expect(dead_code, reason = "only its reading is tested")]
+        limit: Option<usize>,
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_query_is_named() {
+        for (uri, field) in
+            [("/?limit=x", "limit"), ("/?limit=-1", "limit"), ("/?colour=red", "query"), ("/?limit=1&limit=2", "query")]
+        {
+            let refusal = query::<Paging>(&uri.parse().expect("a URI")).expect_err(uri);
+            assert!(
+                refusal.field.as_deref() == Some(field) || refusal.message.contains("colour"),
+                "{uri}: {refusal:?}"
+            );
+        }
+        assert!(query::<Paging>(&"/?limit=5".parse().expect("a URI")).is_ok());
+    }
+
+    #[test]
+    fn a_version_may_stand_in_quotes() {
+        let read = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("if-match", HeaderValue::from_static(text));
+            if_match(&headers).map_err(|refusal| refusal.field)
+        };
+        assert_eq!(read("\"7\""), Ok(Some(7)));
+        assert_eq!(read("7"), Ok(Some(7)));
+        assert_eq!(read("*"), Err(Some("If-Match".into())));
+    }
+}

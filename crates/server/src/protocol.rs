@@ -1,0 +1,3 @@
+//! Protocols beside the control API: one module each.
+
+pub(crate) mod node;

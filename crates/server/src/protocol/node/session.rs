@@ -1,0 +1,226 @@
+//! `Connect`: the one stream of a node.
+//!
+//! The session turns what the node says into reports to the cell, and what the cell directs into messages, signing on the
+//! way. Reports are handed to the cell in the order they came and may be answered later, several at a time, so a node
+//! is not slowed down to one recorded change after another.
+//!
+//! INVARIANT: a directive is sent in the order the cell gave it, and before anything is answered that came after it.
+//! When the cell closes the directives (a newer stream, a deleted node, an overflow), the stream ends at once.
+
+mod directed;
+mod heard;
+
+use super::convert;
+use crate::app::{App, stopped};
+use crate::call::Question;
+use crate::problem;
+use credence_control::{Answered, Attachment};
+use credence_model::caller::Caller;
+use credence_model::command::{Command, Report};
+use credence_model::directive::Directive;
+use credence_model::id::{Digest, NodeName};
+use credence_model::refusal::{Kind, Refusal};
+use credence_wire::node as wire;
+use credence_wire::node::{from_node, reply, to_node};
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+/// Most messages that wait to be sent to one node.
+const OUTGOING_MAX: usize = 256;
+/// How long a node may not read before it is cut, in seconds.
+const SEND_TIMEOUT_SECS: u64 = 5;
+/// How long the first message may take, in seconds.
+const HELLO_TIMEOUT_SECS: u64 = 10;
+/// Most reports of one node that wait for their answer; no further message is read meanwhile.
+const REPORTS_WAITING_MAX: usize = 128;
+/// How many checked keys a node is asked to keep ready.
+const RESERVOIR_KEYS: u32 = 32;
+/// After so many leases without a word the stream is over: the node is gone, whatever TCP thinks.
+const SILENT_LEASES: u64 = 2;
+
+type Outgoing = mpsc::Sender<Result<wire::ToNode, Status>>;
+type Waiting = FuturesOrdered<BoxFuture<'static, (After, Result<Answered, Refusal>)>>;
+
+/// What is to be done once a report was answered.
+enum After {
+    /// Nothing, unless it was refused.
+    Nothing,
+    /// Acknowledge the heartbeat of this number.
+    Heartbeat(u64),
+    /// Forget these keys if they were refused.
+    KeysOffered(Vec<Digest>),
+    /// Sign for the key with this SubjectPublicKeyInfo.
+    X509 { binding: String, spki: Vec<u8> },
+    /// Sign a token.
+    Jwt { request: u64 },
+    /// Sign the node's own SVID.
+    NodeSvid { spki: Vec<u8> },
+    /// Send the binding first, then say that it is there.
+    BindProcess { request: u64 },
+}
+
+/// An open stream.
+struct Session {
+    app: Arc<App>,
+    node: NodeName,
+    number: u64,
+    out: Outgoing,
+    /// SubjectPublicKeyInfo of the keys whose possession was checked on this stream, by digest.
+    keys: HashMap<Digest, Vec<u8>>,
+    /// Whether the node was asked for more keys and has not offered any since.
+    keys_wanted: bool,
+    /// Questions that the node has not answered yet.
+    asked: HashMap<u64, oneshot::Sender<Result<reply::Reply, Refusal>>>,
+    last_question: u64,
+}
+
+/// Opens the stream; everything else happens on a task of its own.
+pub(super) fn open(
+    app: Arc<App>,
+    node: NodeName,
+    from_node: Streaming<wire::FromNode>,
+) -> ReceiverStream<Result<wire::ToNode, Status>> {
+    let (out, outgoing) = mpsc::channel(OUTGOING_MAX);
+    tokio::spawn(async move {
+        let last = out.clone();
+        if let Err(refusal) = run(app, &node, from_node, out).await {
+            tracing::info!(%node, %refusal, "the stream of a node ended");
+            // A node that does not read will not read this either.
+            let _ = last.try_send(Err(problem::grpc(&refusal)));
+        }
+    });
+    ReceiverStream::new(outgoing)
+}
+
+async fn run(
+    app: Arc<App>,
+    node: &NodeName,
+    mut from_node: Streaming<wire::FromNode>,
+    out: Outgoing,
+) -> Result<(), Refusal> {
+    let hello = first(&mut from_node).await?;
+    let (workers, held) = convert::hello(&hello)?;
+    let attachment = app.cell.attach(node.clone(), workers, held).await?;
+    let Attachment { session: number, unbind, directives } = attachment;
+    let questions = app.calls.open(node, number);
+    let session = Session {
+        app: Arc::clone(&app),
+        node: node.clone(),
+        number,
+        out,
+        keys: HashMap::new(),
+        keys_wanted: true,
+        asked: HashMap::new(),
+        last_question: 0,
+    };
+    tracing::info!(%node, session = number, version = %hello.version.escape_debug(), "a node opened its stream");
+    let result = session.talk(unbind, from_node, directives, questions).await;
+    app.calls.close(node, number);
+    if !*app.stopping.borrow() {
+        let command = Command::Report { node: node.clone(), session: number, report: Report::Detached };
+        // Refused if a newer stream took over: then there is nothing to report.
+        let _ = app.submit(Caller::Node { name: node.clone() }, command).await;
+    }
+    result
+}
+
+async fn first(from_node: &mut Streaming<wire::FromNode>) -> Result<wire::Hello, Refusal> {
+    let timeout = Duration::from_secs(HELLO_TIMEOUT_SECS);
+    let message = tokio::time::timeout(timeout, from_node.message()).await;
+    match message.map_err(|_| convert::malformed("hello", format!("it did not come within {HELLO_TIMEOUT_SECS} s")))? {
+        Ok(Some(wire::FromNode { message: Some(from_node::Message::Hello(hello)) })) => Ok(hello),
+        Ok(_) => Err(convert::malformed("hello", "it must be the first message of the stream")),
+        Err(status) => Err(broken(&status)),
+    }
+}
+
+fn broken(status: &Status) -> Refusal {
+    Refusal::new(Kind::Unavailable, format!("the stream broke: {}", status.message()))
+}
+
+impl Session {
+    async fn talk(
+        mut self,
+        unbind: Vec<credence_model::command::Unbind>,
+        mut from_node: Streaming<wire::FromNode>,
+        mut directives: mpsc::Receiver<Directive>,
+        mut questions: mpsc::Receiver<Question>,
+    ) -> Result<(), Refusal> {
+        let silence = self.welcome(unbind).await?;
+        let mut stopping = self.app.stopping.clone();
+        let mut waiting = Waiting::new();
+        let mut silent_at = Instant::now() + silence;
+        loop {
+            tokio::select! {
+                directive = directives.recv() => match directive {
+                    Some(directive) => self.directed(directive).await?,
+                    None => return Err(self.replaced()),
+                },
+                Some((after, answered)) = waiting.next(), if !waiting.is_empty() => {
+                    while let Ok(directive) = directives.try_recv() {
+                        self.directed(directive).await?;
+                    }
+                    self.answered(after, answered).await?;
+                }
+                message = from_node.message(), if waiting.len() < REPORTS_WAITING_MAX => {
+                    silent_at = Instant::now() + silence;
+                    match message.map_err(|status| broken(&status))?.map(|message| message.message) {
+                        Some(Some(message)) => self.heard(message, &mut waiting).await?,
+                        Some(None) => return Err(convert::malformed("message", "it is missing or of an unknown kind")),
+                        None => return Ok(()),
+                    }
+                }
+                Some(question) = questions.recv() => self.ask(question).await?,
+                () = tokio::time::sleep_until(silent_at) => {
+                    return Err(Refusal::new(Kind::Unavailable, "nothing was heard for two leases"));
+                }
+                () = stopped(&mut stopping) => {
+                    return Err(Refusal::new(Kind::Unavailable, "the control plane stops").retry_after_ms(1_000));
+                }
+            }
+        }
+    }
+
+    /// The first message; answers how long the node may be silent.
+    async fn welcome(&mut self, unbind: Vec<credence_model::command::Unbind>) -> Result<Duration, Refusal> {
+        let settings = self.app.cell.read(|state| state.settings.clone()).await?;
+        let silence = Duration::from_millis(settings.lease_ms.saturating_mul(SILENT_LEASES));
+        self.send(to_node::Message::Welcome(wire::Welcome {
+            session: self.number,
+            trust_domain: settings.trust_domain.to_string(),
+            lease_ms: settings.lease_ms,
+            heartbeat_ms: settings.heartbeat_ms,
+            reservoir_keys: RESERVOIR_KEYS,
+            unbind: unbind.into_iter().map(convert::unbind).collect(),
+            bundle: Some(self.app.signer.bundle_wire()),
+        }))
+        .await?;
+        Ok(silence)
+    }
+
+    async fn send(&self, message: to_node::Message) -> Result<(), Refusal> {
+        let message = wire::ToNode { message: Some(message) };
+        let sent = self.out.send_timeout(Ok(message), Duration::from_secs(SEND_TIMEOUT_SECS)).await;
+        sent.map_err(|_| Refusal::new(Kind::Unavailable, format!("the node read nothing for {SEND_TIMEOUT_SECS} s")))
+    }
+
+    async fn ask(&mut self, question: Question) -> Result<(), Refusal> {
+        self.asked.retain(|_, answer| !answer.is_closed());
+        self.last_question += 1;
+        self.asked.insert(self.last_question, question.answer);
+        self.send(to_node::Message::Call(wire::Call { id: self.last_question, call: Some(question.call) })).await
+    }
+
+    fn replaced(&self) -> Refusal {
+        let message = format!("this stream of node {} is over; a newer one or none takes its place", self.node);
+        Refusal::new(Kind::Stale, message).hint("Open a new one")
+    }
+}

@@ -1,0 +1,129 @@
+//! What the cell directs and how it answered, on the way to the node: signed and sent.
+
+use super::{After, RESERVOIR_KEYS, Session};
+use crate::problem;
+use crate::protocol::node::convert;
+use credence_control::Answered;
+use credence_model::command::Answer;
+use credence_model::directive::{Bind, Directive};
+use credence_model::order::{JwtOrder, X509Order};
+use credence_model::refusal::{Kind, Refusal};
+use credence_wire::node as wire;
+use credence_wire::node::{bind_process_result, to_node};
+
+impl Session {
+    pub(super) async fn directed(&mut self, directive: Directive) -> Result<(), Refusal> {
+        match directive {
+            Directive::Bind(bind) => self.bind(&bind).await,
+            Directive::Unbind { unbind, .. } => self.send(to_node::Message::Unbind(convert::unbind(unbind))).await,
+            // Orders come with the answer to the report that caused them, and the end of a session closes the queue.
+            Directive::X509 { .. }
+            | Directive::Jwt { .. }
+            | Directive::NodeSvid { .. }
+            | Directive::EndSessions { .. } => Ok(()),
+        }
+    }
+
+    /// The binding and its first X.509-SVID in one push: possession of the key was checked before.
+    async fn bind(&mut self, bind: &Bind) -> Result<(), Refusal> {
+        if bind.session != self.number {
+            return Ok(());
+        }
+        let spki = self.keys.remove(&bind.order.key()).ok_or_else(|| {
+            Refusal::new(Kind::Bug, format!("the key of binding {} was not offered on this stream", bind.binding))
+        })?;
+        let chain = self.app.signer.x509(&bind.order, &spki)?;
+        self.send(to_node::Message::Bind(convert::bind(bind, chain)?)).await?;
+        self.want_keys().await
+    }
+
+    /// Asks for keys when half of the reservoir is used up, once until the node offers some.
+    async fn want_keys(&mut self) -> Result<(), Refusal> {
+        let ready = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
+        if self.keys_wanted || ready > RESERVOIR_KEYS / 2 {
+            return Ok(());
+        }
+        self.keys_wanted = true;
+        self.send(to_node::Message::KeysWanted(wire::KeysWanted { count: RESERVOIR_KEYS - ready })).await
+    }
+
+    pub(super) async fn answered(&mut self, after: After, answered: Result<Answered, Refusal>) -> Result<(), Refusal> {
+        match answered.and_then(|answered| self.follow_up(&after, answered)) {
+            Ok(Some(message)) => self.send(message).await,
+            Ok(None) => Ok(()),
+            Err(refusal) => self.refuse(after, &refusal).await,
+        }
+    }
+
+    /// What the node is told after a report that was granted.
+    fn follow_up(&self, after: &After, answered: Answered) -> Result<Option<to_node::Message>, Refusal> {
+        Ok(match after {
+            After::Nothing | After::KeysOffered(_) => None,
+            After::Heartbeat(number) => Some(to_node::Message::HeartbeatAck(wire::HeartbeatAck { number: *number })),
+            After::X509 { binding, spki } => {
+                let x509_svid = self.app.signer.x509(x509_order(&answered)?, spki)?;
+                Some(to_node::Message::X509Svid(wire::X509Svid { binding: binding.clone(), x509_svid }))
+            }
+            After::NodeSvid { spki } => {
+                let x509_svid = self.app.signer.x509(x509_order(&answered)?, spki)?;
+                Some(to_node::Message::NodeSvid(wire::NodeSvid { x509_svid }))
+            }
+            After::Jwt { request } => {
+                let svid = self.app.signer.jwt(jwt_order(&answered)?)?;
+                Some(to_node::Message::JwtSvid(wire::JwtSvid { request: *request, svid, refused: None }))
+            }
+            After::BindProcess { request } => match answered.answer {
+                Answer::Actor { binding: Some(binding), .. } => {
+                    let result = bind_process_result::Result::Binding(binding.to_string());
+                    Some(bind_process_result(*request, result))
+                }
+                _ => return Err(Refusal::new(Kind::Bug, "binding a process tree was answered with something else")),
+            },
+        })
+    }
+
+    /// A refusal goes back where the node waits for it.
+    async fn refuse(&mut self, after: After, refusal: &Refusal) -> Result<(), Refusal> {
+        let refused = problem::refused(refusal);
+        let message = match after {
+            After::Jwt { request } => {
+                to_node::Message::JwtSvid(wire::JwtSvid { request, svid: String::new(), refused: Some(refused) })
+            }
+            After::BindProcess { request } => {
+                bind_process_result(request, bind_process_result::Result::Refused(refused))
+            }
+            After::X509 { binding, .. } => {
+                let message = format!("binding {binding}: {}", refused.message);
+                to_node::Message::Refused(wire::Refused { message, ..refused })
+            }
+            After::KeysOffered(keys) => {
+                keys.iter().for_each(|key| {
+                    self.keys.remove(key);
+                });
+                to_node::Message::Refused(refused)
+            }
+            After::Nothing | After::Heartbeat(_) | After::NodeSvid { .. } => to_node::Message::Refused(refused),
+        };
+        self.send(message).await
+    }
+}
+
+fn bind_process_result(request: u64, result: bind_process_result::Result) -> to_node::Message {
+    to_node::Message::BindProcessResult(wire::BindProcessResult { request, result: Some(result) })
+}
+
+fn x509_order(answered: &Answered) -> Result<&X509Order, Refusal> {
+    let order = answered.orders.iter().find_map(|order| match order {
+        Directive::X509 { order, .. } | Directive::NodeSvid { order, .. } => Some(order),
+        _ => None,
+    });
+    order.ok_or_else(|| Refusal::new(Kind::Bug, "the report was granted and nothing was ordered"))
+}
+
+fn jwt_order(answered: &Answered) -> Result<&JwtOrder, Refusal> {
+    let order = answered.orders.iter().find_map(|order| match order {
+        Directive::Jwt { order, .. } => Some(order),
+        _ => None,
+    });
+    order.ok_or_else(|| Refusal::new(Kind::Bug, "the report was granted and nothing was ordered"))
+}

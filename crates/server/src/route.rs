@@ -1,0 +1,143 @@
+//! One row of the control API: who may call it, what it takes and answers, and the function that does it.
+//!
+//! The row is typed, so the handler, the strict reading of its input and its place in the OpenAPI document cannot drift
+//! apart.
+
+use crate::access::Who;
+use crate::app::App;
+use crate::caller::Standing;
+use crate::input;
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use credence_control::Answered;
+use credence_model::caller::Caller;
+use credence_model::command::{Command, Request};
+use credence_model::refusal::{Kind, Refusal};
+use futures_util::future::BoxFuture;
+use http::Method;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// A request that was let in, with its parts read.
+pub(crate) struct Ask<Q = Nothing, B = Nothing> {
+    /// What it can reach.
+    pub(crate) app: Arc<App>,
+    /// Who asks; nobody only where anyone may.
+    pub(crate) caller: Option<Caller>,
+    /// The query.
+    pub(crate) query: Q,
+    /// The body.
+    pub(crate) body: B,
+    /// Names a retry of the same command.
+    pub(crate) idempotency_key: Option<String>,
+    /// The version that the caller read (`If-Match`).
+    pub(crate) if_match: Option<u64>,
+    path: Vec<(String, String)>,
+}
+
+/// No query, or no body.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// The shapes of a row, for the OpenAPI document.
+pub(crate) struct Shapes {
+    pub(crate) query: Schema,
+    pub(crate) body: Option<Schema>,
+    pub(crate) answer: Schema,
+}
+
+/// A row of the control API.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) who: Who,
+    /// What it does, in one line.
+    pub(crate) does: &'static str,
+    pub(crate) shapes: fn(&mut SchemaGenerator) -> Shapes,
+    run: Arc<
+        dyn Fn(Arc<App>, Standing, http::Request<Body>) -> BoxFuture<'static, Result<Response, Refusal>> + Send + Sync,
+    >,
+}
+
+/// A row: `handler` takes a query `Q` and a body `B` and answers `A`.
+pub(crate) fn route<Q, B, A, F, R>(
+    method: Method,
+    path: &'static str,
+    who: Who,
+    does: &'static str,
+    handler: F,
+) -> Route
+where
+    Q: DeserializeOwned + JsonSchema + Send + 'static,
+    B: DeserializeOwned + JsonSchema + Send + 'static,
+    A: Serialize + JsonSchema,
+    F: Fn(Ask<Q, B>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<A, Refusal>> + Send + 'static,
+{
+    let run = move |app, standing, request| -> BoxFuture<'static, Result<Response, Refusal>> {
+        let handler = handler.clone();
+        Box::pin(async move {
+            let ask = read::<Q, B>(app, standing, request).await?;
+            Ok(axum::Json(handler(ask).await?).into_response())
+        })
+    };
+    Route { method, path, who, does, shapes: shapes::<Q, B, A>, run: Arc::new(run) }
+}
+
+impl Route {
+    /// Lets the request in if it may, and answers it.
+    pub(crate) async fn answer(&self, app: Arc<App>, request: http::Request<Body>) -> Result<Response, Refusal> {
+        let standing = input::peer(&request)?.standing(&app).await?;
+        standing.require(self.who)?;
+        (self.run)(app, standing, request).await
+    }
+}
+
+async fn read<Q: DeserializeOwned, B: DeserializeOwned>(
+    app: Arc<App>,
+    standing: Standing,
+    request: http::Request<Body>,
+) -> Result<Ask<Q, B>, Refusal> {
+    let (mut parts, body) = request.into_parts();
+    let path = input::path(&mut parts).await?;
+    Ok(Ask {
+        app,
+        caller: standing.caller,
+        query: input::query(&parts.uri)?,
+        idempotency_key: input::idempotency_key(&parts.headers)?,
+        if_match: input::if_match(&parts.headers)?,
+        body: input::body(&parts.headers, body).await?,
+        path,
+    })
+}
+
+fn shapes<Q: JsonSchema, B: JsonSchema, A: JsonSchema>(generator: &mut SchemaGenerator) -> Shapes {
+    let nothing = B::schema_name() == Nothing::schema_name();
+    Shapes {
+        query: Q::json_schema(generator),
+        body: (!nothing).then(|| generator.subschema_for::<B>()),
+        answer: generator.subschema_for::<A>(),
+    }
+}
+
+impl<Q, B> Ask<Q, B> {
+    /// Reads a parameter of the path.
+    pub(crate) fn path<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<T, Refusal> {
+        let text = self.path.iter().find(|(found, _)| found == name).map(|(_, text)| text.as_str());
+        let text = text.ok_or_else(|| Refusal::new(Kind::Bug, format!("the path has no {name}")))?;
+        text.parse().map_err(|error: T::Err| Refusal::new(Kind::Malformed, error.to_string()).field(name))
+    }
+
+    /// Hands a command to the cell, in the caller's name.
+    pub(crate) async fn submit(&self, command: Command) -> Result<Answered, Refusal> {
+        let Some(caller) = self.caller.clone() else {
+            return Err(Refusal::new(Kind::Bug, "a command without a caller"));
+        };
+        self.app.cell.submit(Request { caller, idempotency_key: self.idempotency_key.clone(), command }).await
+    }
+}

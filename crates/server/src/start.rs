@@ -1,0 +1,250 @@
+//! The server's start and end: what is kept where, and in which order everything comes up.
+
+use crate::access;
+use crate::app::{App, stopped};
+use crate::archive::Archives;
+use crate::call::Calls;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::listen::Doors;
+use crate::protocol::node::attest::AttestLimit;
+use crate::signer::{SERVER_TTL_SECS, Signer};
+use credence_attest::join_token::SECRET_BYTES;
+use credence_control::{Cell, CellError, Edge, StartReport};
+use credence_credential::tls::TlsError;
+use credence_credential::x509_svid::ServerNames;
+use credence_issuer::{Authority, AuthorityError, Config as AuthorityConfig, Issuer};
+use credence_journal::{FileJournal, FileOptions, JournalError};
+use credence_model::refusal::Refusal;
+use credence_model::spiffe_id::TrustDomain;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use zeroize::Zeroizing;
+
+/// How long the server waits before it tries again to renew its own SVID, in seconds.
+const RENEW_AGAIN_SECS: u64 = 60;
+
+/// Why the server does not start. Each says what to do.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The journal cannot be opened or read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The registry cannot be built from it.
+    #[error(transparent)]
+    Cell(#[from] CellError),
+    /// The authority's keys cannot be used.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The server's own identity could not be made.
+    #[error("the server's own identity could not be made: {0}")]
+    Identity(Refusal),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A file, directory or socket is in the way.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was attempted.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {addr}: {source}; choose another with --listen")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    addr: SocketAddr,
+    admin_socket: PathBuf,
+    trust_domain: TrustDomain,
+    report: StartReport,
+    cell: Cell,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Opens the data directory and serves.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let clock = Clock::start();
+        let dir = config.data_dir.clone();
+        // The journal's lock comes first: everything else in the directory belongs to who holds it.
+        private_dir(&dir)?;
+        let journal = FileJournal::open(&dir.join("journal"), FileOptions::default())?;
+        let edge = Edge { now: Box::new(move || clock.now()), entropy: Box::new(entropy) };
+        let (cell, report) = Cell::start(Box::new(journal), config.settings.clone(), edge)?;
+        let (stop, stopping) = watch::channel(false);
+        let app = Arc::new(compose(&config, &dir, clock, cell.clone(), stopping.clone())?);
+        app.signer.renew_own(&app.cell, clock.now()).await.map_err(StartError::Identity)?;
+        let doors = Doors::new(Arc::clone(&app), access::router(&app), stopping);
+        let acceptor = doors.acceptor()?;
+        let listen = |source| StartError::Listen { addr: config.listen, source };
+        let tcp = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let addr = tcp.local_addr().map_err(listen)?;
+        let admin_socket = dir.join("server.sock");
+        let unix = private_socket(&admin_socket)?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(doors.clone().serve_tcp(tcp, acceptor));
+        tasks.spawn(doors.serve_unix(unix));
+        tasks.spawn(keep_identity(app));
+        let trust_domain = config.settings.trust_domain;
+        Ok(Self { addr, admin_socket, trust_domain, report, cell, stop, tasks })
+    }
+
+    /// Where it listens for TLS.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where administrators of this machine reach it.
+    pub fn admin_socket(&self) -> &Path {
+        &self.admin_socket
+    }
+
+    /// The trust domain that it serves.
+    pub fn trust_domain(&self) -> &TrustDomain {
+        &self.trust_domain
+    }
+
+    /// What was found at the start.
+    pub fn report(&self) -> &StartReport {
+        &self.report
+    }
+
+    /// Lets open requests end, then ends itself. What was acknowledged is in the journal.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+        self.cell.stop().await;
+        // Whoever starts next replaces the socket anyway.
+        let _ = std::fs::remove_file(&self.admin_socket);
+    }
+}
+
+fn compose(
+    config: &Config,
+    dir: &Path,
+    clock: Clock,
+    cell: Cell,
+    stopping: watch::Receiver<bool>,
+) -> Result<App, StartError> {
+    let trust_domain = config.settings.trust_domain.clone();
+    let made_with = AuthorityConfig {
+        algorithm: config.algorithm,
+        intermediate: config.intermediate,
+        ..AuthorityConfig::new(trust_domain.clone())
+    };
+    let authority = Authority::open_or_create(&dir.join("authority"), &made_with, clock.now())?;
+    let names = ServerNames { dns: config.dns_names.clone(), ip: config.ip_addrs.clone() };
+    let signer = Signer::new(Issuer::new(authority), names).map_err(StartError::Identity)?;
+    let archives = dir.join("archives");
+    let archives = Archives::open(&archives).map_err(io_error("open", &archives))?;
+    let mut admin_uids = config.admin_uids.clone();
+    admin_uids.extend([0, rustix::process::getuid().as_raw()]);
+    Ok(App {
+        cell,
+        signer,
+        clock,
+        archives,
+        calls: Calls::default(),
+        attest_limit: AttestLimit::default(),
+        trust_domain,
+        templates: config.settings.templates.clone(),
+        admins: config.admins.clone(),
+        admin_uids,
+        token_seed: token_seed(&dir.join("token-seed"))?,
+        stopping,
+    })
+}
+
+/// Renews the server's own SVID when a third of its life is over, again and again.
+async fn keep_identity(app: Arc<App>) {
+    let mut stopping = app.stopping.clone();
+    let mut pause_secs = SERVER_TTL_SECS / 3;
+    loop {
+        tokio::select! {
+            () = stopped(&mut stopping) => return,
+            () = tokio::time::sleep(Duration::from_secs(pause_secs)) => {}
+        }
+        pause_secs = match app.signer.renew_own(&app.cell, app.clock.now()).await {
+            Ok(()) => SERVER_TTL_SECS / 3,
+            Err(error) => {
+                tracing::error!(%error, "the server's own SVID could not be renewed");
+                RENEW_AGAIN_SECS
+            }
+        };
+    }
+}
+
+fn entropy() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    // The system's generator does not fail once it has started. If it did, ids would repeat and be refused as used.
+    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+        tracing::error!("the system has no randomness");
+    }
+    bytes
+}
+
+/// The secret from which retried join tokens are derived; made at the first start.
+fn token_seed(path: &Path) -> Result<Zeroizing<[u8; SECRET_BYTES]>, StartError> {
+    let mut seed = Zeroizing::new([0; SECRET_BYTES]);
+    match std::fs::read(path).map(Zeroizing::new) {
+        Ok(bytes) if bytes.len() == SECRET_BYTES => seed.copy_from_slice(&bytes),
+        Ok(_) => {
+            return Err(io_error("use", path)(io::Error::other("it has a wrong length; remove it to get a new one")));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            aws_lc_rs::rand::fill(seed.as_mut_slice())
+                .map_err(|_| io_error("fill", path)(io::Error::other("the system has no randomness")))?;
+            write_private(path, seed.as_slice()).map_err(io_error("write", path))?;
+        }
+        Err(error) => return Err(io_error("read", path)(error)),
+    }
+    Ok(seed)
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write as _;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn private_dir(dir: &Path) -> Result<(), StartError> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error("create", dir))
+}
+
+/// A socket that only this user reaches. One that an earlier server left is replaced: the journal's lock is ours.
+fn private_socket(path: &Path) -> Result<UnixListener, StartError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("replace", path)(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(io_error("listen on", path))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(io_error("protect", path))?;
+    Ok(listener)
+}
+
+fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StartError {
+    let path = path.to_owned();
+    move |source| StartError::Io { doing, path, source }
+}
