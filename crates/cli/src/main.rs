@@ -1,1 +1,73 @@
-fn main() {}
+//! `credence`: the one binary. It reads its command line and its surroundings, does what was asked through the control
+//! API (or becomes a server or node itself), and says in one line what did not work.
+//!
+//! INVARIANT: no secret is taken from an argument or an environment variable, and none is printed but the join token that
+//! was asked for.
+
+mod args;
+mod client;
+mod clock;
+mod context;
+mod demo;
+mod environment;
+mod failure;
+#[cfg(test)]
+mod golden;
+mod kind;
+mod manifest;
+mod output;
+mod pem;
+mod run;
+mod session;
+mod verb;
+mod view;
+
+use args::{CommandLine, Format};
+use clap::Parser;
+use clap::error::ErrorKind;
+use credence_model::refusal::Kind;
+use environment::Environment;
+use failure::Failure;
+use session::Session;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let environment = Environment::read();
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return misused(&error),
+    };
+    let session = Session::new(line.global, environment);
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Kind::Unavailable, format!("the runtime cannot start: {error}")))
+        .and_then(|runtime| {
+            let result = runtime.block_on(verb::execute(line.verb, &session));
+            // A blocking read of standard input must not hold the end of the program.
+            runtime.shutdown_background();
+            result
+        });
+    result.unwrap_or_else(|failure| tell(&failure, session.out.format))
+}
+
+/// Help and version are asked for and go to standard output; everything else is a wrong command line.
+fn misused(error: &clap::Error) -> ExitCode {
+    // Nothing can be told to a person whose terminal is gone.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(2),
+    }
+}
+
+fn tell(failure: &Failure, format: Format) -> ExitCode {
+    if !failure.is_silent() {
+        if matches!(format, Format::Json) {
+            eprintln!("{}", failure.to_json());
+        } else {
+            eprintln!("error: {}", output::table::printable(&failure.to_string()));
+        }
+    }
+    failure.exit_code()
+}

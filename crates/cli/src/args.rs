@@ -1,0 +1,124 @@
+//! What was typed. One struct per verb, nothing resolved yet: the files under `verb/` say what it means.
+
+mod daemon;
+mod object;
+mod subject;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+pub(crate) use daemon::{DevArgs, NodeArgs, RunArgs, ServerArgs};
+pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, GetArgs, NamespaceArg};
+pub(crate) use subject::{
+    ActorVerb, BundleArgs, BundleForm, BundleVerb, ClassVerb, CompletionArgs, CreateActorArgs, ExecArgs, InspectArgs,
+    LogVerb, LogsArgs, ReasonArgs, ResumeArgs, SuspendArgs, SvidVerb, TailArgs, TokenArgs, TokenVerb, VerifyArgs,
+    WorkerVerb,
+};
+
+/// Identity for AI agents: every running agent gets an attested, fenced and attributable SPIFFE identity.
+#[derive(Debug, Parser)]
+#[command(name = "credence", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done, 1 refused, 2 used wrongly, 3 unavailable.\n\
+    New here: `credence dev` in one terminal, then `credence get workers` in another.")]
+pub(crate) struct CommandLine {
+    /// Where to send the command, and how to print the answer.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Options that every verb takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The server: unix:PATH of its admin socket, or https://HOST:PORT (default: $CREDENCE_SERVER, else `credence dev`)
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// SPIFFE bundle to trust the server by; needed with https://
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// X.509-SVID (PEM chain) to show the server with https://
+    #[arg(long, global = true, value_name = "FILE", requires = "key")]
+    pub(crate) svid: Option<PathBuf>,
+    /// Private key (PEM, PKCS#8) of that SVID
+    #[arg(long, global = true, value_name = "FILE", requires = "svid")]
+    pub(crate) key: Option<PathBuf>,
+    /// How to print
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+    /// No colours (also: NO_COLOR)
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns
+    #[default]
+    Table,
+    /// More columns
+    Wide,
+    /// The API's objects as JSON
+    Json,
+    /// The API's objects as YAML
+    Yaml,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Show the whole way of an identity on this machine, in under a minute
+    Demo(DemoArgs),
+    /// Run server, node and a default pool on this machine, for a laptop
+    Dev(DevArgs),
+    /// Run a program as an actor of a class, in this terminal
+    Run(RunArgs),
+    /// Run the control plane
+    Server(ServerArgs),
+    /// Run the daemon of a host
+    Node(NodeArgs),
+    /// Create or change classes and pools from YAML files
+    Apply(ApplyArgs),
+    /// List objects
+    Get(GetArgs),
+    /// Show everything about objects
+    Describe(DescribeArgs),
+    /// Delete objects
+    Delete(DeleteArgs),
+    /// Enable or disable a class or one of its revisions
+    #[command(subcommand)]
+    Class(ClassVerb),
+    /// Create actors and take them through their life
+    #[command(subcommand)]
+    Actor(ActorVerb),
+    /// List workers, take one out of use
+    #[command(subcommand)]
+    Worker(WorkerVerb),
+    /// Make join tokens for nodes
+    #[command(subcommand)]
+    Token(TokenVerb),
+    /// Show the keys of the trust domain
+    #[command(subcommand)]
+    Bundle(BundleVerb),
+    /// Explain certificates and tokens, offline
+    #[command(subcommand)]
+    Svid(SvidVerb),
+    /// Ask the server whether a credential's binding and epoch are still the live ones
+    Verify(VerifyArgs),
+    /// Read the log of everything that happened
+    #[command(subcommand)]
+    Log(LogVerb),
+    /// Write the completion script of a shell to standard output
+    Completion(CompletionArgs),
+}
+
+/// `credence demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Keep everything up at the end, and say what to try next
+    #[arg(long)]
+    pub(crate) stay: bool,
+}

@@ -1,0 +1,80 @@
+//! What was typed after the verbs that stay: `dev`, `server`, `node`, `run`.
+
+use clap::Args;
+use credence_model::id::{ActorId, ClassRef, NodeName};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// `credence dev`.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Where to keep the journal, keys and sockets (default: ~/.local/state/credence/dev)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Name of the trust domain
+    #[arg(long, value_name = "NAME", default_value = "dev.internal")]
+    pub(crate) trust_domain: credence_model::spiffe_id::TrustDomain,
+    /// Workers of the default pool
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub(crate) workers: u32,
+    /// Address of the TLS listener; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+}
+
+/// `credence run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The class, as NAMESPACE/NAME
+    #[arg(long, value_name = "NS/NAME")]
+    pub(crate) class: ClassRef,
+    /// The actor: resumed if it exists, else created (default: a new one with a generated id)
+    #[arg(long, value_name = "ID")]
+    pub(crate) actor: Option<ActorId>,
+    /// The node's socket (default: $CREDENCE_NODE_SOCKET, else the node of `credence dev`)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) node_socket: Option<PathBuf>,
+    /// The program and its arguments, after --
+    #[arg(value_name = "CMD", required = true, last = true)]
+    pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+/// `credence server`.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Configuration, TOML; options given here win over it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where to keep the journal, keys and archives
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Address of the TLS listener; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Name of the trust domain; fixed at the first start
+    #[arg(long, value_name = "NAME")]
+    pub(crate) trust_domain: Option<credence_model::spiffe_id::TrustDomain>,
+}
+
+/// `credence node`.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// Configuration, TOML; options given here win over it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Name of this node in the trust domain
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<NodeName>,
+    /// HOST:PORT of the server
+    #[arg(long = "connect", value_name = "HOST:PORT")]
+    pub(crate) connect: Option<String>,
+    /// File with the join token, for the first start only; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) join_token_file: Option<PathBuf>,
+    /// Workers to offer in a pool: NS/POOL=N; may be given several times
+    #[arg(long = "worker", value_name = "NS/POOL=N")]
+    pub(crate) workers: Vec<String>,
+    /// Where to keep the node's SVID, its sockets and the state of its actors
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}

@@ -1,0 +1,198 @@
+//! The control API's client: one request, one answer, over the admin socket or TLS.
+//!
+//! A mutating request carries an idempotency key, the same one in every attempt, so an attempt that may or may not have
+//! arrived can be repeated. Only "unavailable" is tried again, when the server said so, or when the connection broke.
+
+mod connection;
+mod trust;
+
+use crate::context::ServerAddress;
+use crate::failure::Failure;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+pub(crate) use trust::read_bundle;
+
+use connection::Connection;
+use credence_model::refusal::{Kind, Refusal};
+use credence_server::api::list::{Listed, PAGE_ITEMS_MAX};
+use http::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Most attempts of one request.
+const ATTEMPTS_MAX: u32 = 4;
+/// Longest pause between two attempts, whatever the server says, in milliseconds.
+const PAUSE_MS_MAX: u64 = 5_000;
+/// How long an answer may take beyond the time that the request itself asks to wait, in milliseconds.
+const PATIENCE_MS: u64 = 30_000;
+
+/// What to reach and how to be trusted there.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientOptions {
+    /// The server.
+    pub(crate) address: ServerAddress,
+    /// SPIFFE bundle to trust it by; only for TLS.
+    pub(crate) bundle: Option<PathBuf>,
+    /// X.509-SVID and its key to show it; only for TLS.
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// A client of one server.
+#[derive(Clone)]
+pub(crate) struct Client {
+    connection: Connection,
+}
+
+/// A request without its connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    method: Method,
+    path: String,
+    body: Vec<u8>,
+    wait_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: Refusal,
+}
+
+impl Call {
+    /// Reads.
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), body: Vec::new(), wait_ms: 0 }
+    }
+
+    /// Deletes.
+    pub(crate) fn delete(path: impl Into<String>) -> Self {
+        Self { method: Method::DELETE, ..Self::get(path) }
+    }
+
+    /// Puts an object in its place.
+    pub(crate) fn put<B: Serialize>(path: impl Into<String>, body: &B) -> Self {
+        Self { method: Method::PUT, ..Self::post(path, body) }
+    }
+
+    /// Asks for something to be done.
+    pub(crate) fn post<B: Serialize>(path: impl Into<String>, body: &B) -> Self {
+        // A body of ours always has a JSON form; the server refuses an empty one by name should that ever change.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        Self { method: Method::POST, path: path.into(), body, wait_ms: 0 }
+    }
+
+    /// Says how long the server may take on purpose, in milliseconds.
+    #[must_use]
+    pub(crate) fn wait_ms(mut self, wait_ms: u64) -> Self {
+        self.wait_ms = wait_ms;
+        self
+    }
+}
+
+impl Client {
+    /// A client; nothing is connected yet.
+    pub(crate) fn new(options: &ClientOptions) -> Result<Self, Failure> {
+        Ok(Self { connection: Connection::new(options)? })
+    }
+
+    /// A client of the admin socket at `path`.
+    pub(crate) fn unix(path: impl Into<PathBuf>) -> Self {
+        Self { connection: Connection::unix(path.into()) }
+    }
+
+    /// Sends a request, again if that can help, and reads its answer.
+    pub(crate) async fn send<T: DeserializeOwned>(&self, call: Call) -> Result<T, Failure> {
+        let body = self.send_raw(call).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            let failure =
+                Failure::new(Kind::Bug, format!("the server's answer is not what this version expects: {error}"));
+            failure.hint("Use the same version of credence on both sides")
+        })
+    }
+
+    /// Reads all pages of a list. `path` may have a query.
+    pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Failure> {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let mut items = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page: Listed<T> = self.send(Call::get(format!("{path}{joint}limit={PAGE_ITEMS_MAX}{after}"))).await?;
+            let empty = page.items.is_empty();
+            items.extend(page.items);
+            match page.next {
+                Some(next) if !empty => after = format!("&after={}", escape(&next)),
+                _ => return Ok(items),
+            }
+        }
+    }
+
+    /// The bytes of a successful answer.
+    pub(crate) async fn send_raw(&self, call: Call) -> Result<Vec<u8>, Failure> {
+        let key = (call.method != Method::GET).then(idempotency_key).transpose()?;
+        let mut attempt = 1;
+        loop {
+            let failure = match self.attempt(&call, key.as_deref()).await {
+                Ok(body) => return Ok(body),
+                Err(failure) => failure,
+            };
+            let pause_ms = failure.refusal.retry_after_ms.filter(|_| failure.refusal.kind == Kind::Unavailable);
+            match pause_ms {
+                Some(pause_ms) if attempt < ATTEMPTS_MAX => {
+                    attempt += 1;
+                    tokio::time::sleep(Duration::from_millis(pause_ms.min(PAUSE_MS_MAX))).await;
+                }
+                _ => return Err(failure),
+            }
+        }
+    }
+
+    async fn attempt(&self, call: &Call, key: Option<&str>) -> Result<Vec<u8>, Failure> {
+        let mut request =
+            http::Request::builder().method(&call.method).uri(&call.path).header(http::header::HOST, "credence");
+        if !call.body.is_empty() {
+            request = request.header(http::header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request
+            .body(call.body.clone())
+            .map_err(|error| Failure::used_wrongly(format!("`{}` cannot be asked for: {error}", call.path)))?;
+        let patience = Duration::from_millis(call.wait_ms.saturating_add(PATIENCE_MS));
+        let (status, body) = tokio::time::timeout(patience, self.connection.send(request)).await.map_err(|_| {
+            Failure::new(Kind::Unavailable, format!("the server did not answer within {} s", patience.as_secs()))
+        })??;
+        if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
+    }
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> Failure {
+    if let Ok(ErrorBody { error }) = serde_json::from_slice(body) {
+        return error.into();
+    }
+    let kind = if status.is_server_error() { Kind::Unavailable } else { Kind::Malformed };
+    Failure::new(kind, format!("the server answered {status} without saying why")).hint("Is it a Credence server?")
+}
+
+/// 128 random bits: nobody else's retry can be answered with our answer.
+fn idempotency_key() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::new(Kind::Unavailable, "the system has no randomness"))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// A query value with everything written as bytes that is not plainly a letter, a digit or one of `-._~`.
+pub(crate) fn escape(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(byte.into());
+        } else {
+            out += &format!("%{byte:02X}");
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! What the program's surroundings say: environment variables and the terminal, read once at the start and passed on.
+//!
+//! None of these variables holds a secret.
+
+use rustix::termios::isatty;
+use std::path::PathBuf;
+
+/// The surroundings of this process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment {
+    /// `CREDENCE_SERVER`: which server to talk to.
+    pub(crate) server: Option<String>,
+    /// `CREDENCE_NODE_SOCKET`: which node on this machine to talk to.
+    pub(crate) node_socket: Option<PathBuf>,
+    /// Where `credence dev` keeps its things: `CREDENCE_HOME`, else `~/.local/state/credence`.
+    pub(crate) home: Option<PathBuf>,
+    /// Whether standard output may be coloured: a terminal, and neither `NO_COLOR` nor `TERM=dumb`.
+    pub(crate) color: bool,
+    /// Whether standard output is a terminal.
+    pub(crate) terminal: bool,
+}
+
+impl Environment {
+    /// Reads them.
+    pub(crate) fn read() -> Self {
+        let terminal = isatty(rustix::stdio::stdout());
+        let home = variable("CREDENCE_HOME").map(PathBuf::from).or_else(|| {
+            let state = variable("XDG_STATE_HOME").map(PathBuf::from);
+            let state = state.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".local/state")));
+            state.map(|state| state.join("credence"))
+        });
+        Self {
+            server: variable("CREDENCE_SERVER"),
+            node_socket: variable("CREDENCE_NODE_SOCKET").map(PathBuf::from),
+            home,
+            color: terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb"),
+            terminal,
+        }
+    }
+}
+
+/// An empty variable counts as absent, as for `NO_COLOR` (no-color.org).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where the binary reads its environment; everything else is passed it"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,138 @@
+//! What the person at the terminal is told when something did not work, and the exit code that programs see.
+
+use credence_model::refusal::{Kind, Refusal};
+use credence_model::text::InvalidText;
+use std::fmt;
+use std::process::ExitCode;
+
+/// An error as the command line shows it: one line, or an object with `-o json`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// What was wrong and what to do about it.
+    pub(crate) refusal: Refusal,
+    /// Where in a file: `class.yaml:14:7`.
+    pub(crate) place: Option<String>,
+    exit: Exit,
+}
+
+/// The exit codes, apart from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// 1: understood and not done.
+    Refused,
+    /// 2: the command line itself is wrong.
+    UsedWrongly,
+    /// 3: nobody answered, or not now; trying again can help.
+    Unavailable,
+    /// 0: whoever read the output has gone; that is no error.
+    OutputClosed,
+}
+
+impl Failure {
+    /// A command line that cannot be meant so.
+    pub(crate) fn used_wrongly(message: impl Into<String>) -> Self {
+        Self { refusal: Refusal::new(Kind::Malformed, message), place: None, exit: Exit::UsedWrongly }
+    }
+
+    /// Something of this kind, with this message.
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Refusal::new(kind, message).into()
+    }
+
+    /// Whoever read standard output does not any more (`credence … | head`): end quietly.
+    pub(crate) fn output_closed() -> Self {
+        let refusal = Refusal::new(Kind::Unavailable, "standard output was closed");
+        Self { refusal, place: None, exit: Exit::OutputClosed }
+    }
+
+    /// Whether there is anything to tell.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.exit == Exit::OutputClosed
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.refusal.hint = Some(hint.into());
+        self
+    }
+
+    /// Says where in a file.
+    #[must_use]
+    pub(crate) fn place(mut self, place: impl Into<String>) -> Self {
+        self.place = Some(place.into());
+        self
+    }
+
+    /// The exit code.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self.exit {
+            Exit::Refused => 1,
+            Exit::UsedWrongly => 2,
+            Exit::Unavailable => 3,
+            Exit::OutputClosed => 0,
+        })
+    }
+
+    /// The same as an object: `kind`, `message`, and `field`, `hint`, `retry_after_ms`, `place` where they are known.
+    pub(crate) fn to_json(&self) -> String {
+        let mut object = serde_json::to_value(&self.refusal).unwrap_or_default();
+        if let (Some(object), Some(place)) = (object.as_object_mut(), &self.place) {
+            object.insert("place".into(), place.as_str().into());
+        }
+        serde_json::to_string_pretty(&object).unwrap_or_default()
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let exit = if refusal.kind == Kind::Unavailable { Exit::Unavailable } else { Exit::Refused };
+        Self { refusal, place: None, exit }
+    }
+}
+
+/// A wrong identifier can only come from the command line here; files have their own errors.
+impl From<InvalidText> for Failure {
+    fn from(error: InvalidText) -> Self {
+        Self::used_wrongly(error.to_string())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.refusal)?;
+        self.place.as_ref().map_or(Ok(()), |place| write!(f, "  ({place})"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_that_says_what_where_and_what_to_do() {
+        let refusal = Refusal::new(Kind::Malformed, "unknown field `modle`")
+            .field("spec.models[2]")
+            .hint("Did you mean `model`?");
+        let failure = Failure::from(refusal).place("class.yaml:14:7");
+        assert_eq!(
+            failure.to_string(),
+            "spec.models[2]: unknown field `modle`. Did you mean `model`?  (class.yaml:14:7)"
+        );
+        assert_eq!(failure.exit_code(), ExitCode::from(1));
+    }
+
+    #[test]
+    fn a_wrong_command_line_exits_with_two_and_an_absent_server_with_three() {
+        assert_eq!(Failure::used_wrongly("x").exit_code(), ExitCode::from(2));
+        assert_eq!(Failure::new(Kind::Unavailable, "x").exit_code(), ExitCode::from(3));
+    }
+
+    #[test]
+    fn the_object_form_holds_the_same_and_nothing_empty() {
+        let failure = Failure::new(Kind::NotFound, "no actor demo/a").hint("Create it").place("f:1:2");
+        let object: serde_json::Value = serde_json::from_str(&failure.to_json()).expect("an object");
+        let expected = serde_json::json!({"kind": "not_found", "message": "no actor demo/a", "hint": "Create it", "place": "f:1:2"});
+        assert_eq!(object, expected);
+    }
+}

@@ -1,0 +1,94 @@
+use super::*;
+
+const CLASS: &str = "apiVersion: credence.dev/v1alpha1
+kind: Class
+metadata:
+  namespace: finance
+  name: expense-agent
+  labels: {tier: standard}
+spec:
+  owner: finance@example.org
+  models:
+    - model: sonnet
+      provider: anthropic
+    - model: small
+  runtime:
+    command: [python3, agent.py]
+    onLost: suspend
+";
+
+const POOL: &str = "---
+apiVersion: credence.dev/v1alpha1
+kind: Pool
+metadata: {name: standard}
+spec: {shareWithAll: true}
+";
+
+fn read_text(text: &str) -> Result<Vec<Manifest>, String> {
+    parse("f.yaml", text, &Namespace::parse("home").expect("valid")).map_err(|failure| failure.to_string())
+}
+
+#[test]
+fn a_file_with_several_documents_becomes_as_many_objects() {
+    let manifests = read_text(&format!("{CLASS}{POOL}")).expect("two objects");
+    let names: Vec<_> = manifests.iter().map(|manifest| manifest.object.to_string()).collect();
+    assert_eq!(names, ["class finance/expense-agent", "pool home/standard"]);
+    let Spec::Class(class) = &manifests[0].spec else { panic!("the first object is a class") };
+    assert_eq!(class.runtime.command, ["python3", "agent.py"]);
+    assert_eq!(class.runtime.on_lost, credence_model::class::OnLost::Suspend);
+    assert_eq!(manifests[0].labels.get("tier").map(String::as_str), Some("standard"));
+}
+
+#[test]
+fn every_wrong_line_is_named_with_its_place_and_a_remedy() {
+    let c = "class finance/expense-agent: ";
+    let change = |from: &str, to: &str| CLASS.replace(from, to);
+    let cases = [
+        (change("    - model: small", "    - modle: small"), format!("{c}spec.models[1]: unknown field `modle`, did you mean `model`?  (f.yaml:12:7)")),
+        (change("owner:", "owned-by-whom:"), format!("{c}spec: unknown field `owned-by-whom`. Known fields are displayName, owner, sponsor, purpose, description, models, skills, tools, runtime, credentials  (f.yaml:8:3)")),
+        (change("onLost: suspend", "onLost: vanish"), format!("{c}spec.runtime.onLost: `vanish` is not known. Write one of resume, suspend  (f.yaml:15:13)")),
+        (change("command: [python3, agent.py]", "stopGraceSecs: soon"), format!("{c}spec.runtime.stopGraceSecs: this is not a value of type u64  (f.yaml:14:20)")),
+        (change("command: [python3, agent.py]", "stopGraceSecs: 61"), format!("{c}spec.runtime.stopGraceSecs: 61 is not from 0 to 60  (f.yaml:14:5)")),
+        (change("  owner: finance@example.org\n", ""), format!("{c}spec.owner: every class has an owner. Name who answers for it, e.g. finance@example.org  (f.yaml:7:1)")),
+        (change("owner: finance@example.org", "owner:"), format!("{c}spec.owner: it has no value. Write \"\" for an empty text, or leave the field out  (f.yaml:8:8)")),
+        (change("- model: small", "- provider: small"), format!("{c}spec.models[1]: field `model` is missing  (f.yaml:12:7)")),
+        (change("kind: Class", "kind: Clas"), "kind: `Clas` is not a kind. Did you mean `Class`?  (f.yaml:2:1)".into()),
+        (change("kind: Class\n", ""), "field `kind` is missing. Write kind: Class or kind: Pool  (f.yaml:1:1)".into()),
+        (change("v1alpha1", "v1"), format!("{c}apiVersion: `credence.dev/v1` is not known. Write apiVersion: credence.dev/v1alpha1  (f.yaml:1:1)")),
+        (change("name: expense-agent", "name: Expense"), "class finance/Expense: metadata.name: class name `Expense` is not valid: only a-z, 0-9 and - are allowed  (f.yaml:5:9)".into()),
+        (change("{tier: standard}", "{tier: [a]}"), format!("{c}metadata.labels.tier: expected string scalar  (f.yaml:6:18)")),
+        (change("kind: Class", "kind: Class\nkind: Class"), "the key `kind` stands here twice. Remove one  (f.yaml:3:1)".into()),
+        (change("  models:", "  models: &x"), "anchors and aliases (& and *) are not read here; write the value out  (f.yaml:10:5)".into()),
+        (format!("a: {}{}", "[".repeat(40), "]".repeat(40)), "it is nested too deeply  (f.yaml:1:35)".into()),
+        (String::new(), "there is no object in it. A manifest begins with apiVersion, kind, metadata and spec  (f.yaml)".into()),
+        (format!("# one\n---\n{}", change("    - model: small", "    - modle: small")), format!("{c}spec.models[1]: unknown field `modle`, did you mean `model`?  (f.yaml:14:7)")),
+    ];
+    let mut wrong = Vec::new();
+    for (text, expected) in cases {
+        let error = read_text(&text).expect_err(&text);
+        if error != expected {
+            wrong.push(format!("expected {expected}\n   found {error}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_the_server_finds_wrong_gets_its_line_too() {
+    use credence_model::refusal::Kind;
+    let manifests = read_text(CLASS).expect("a class");
+    let refusal = Refusal::new(Kind::Malformed, "unknown provider").field("spec.models[0].provider");
+    let expected = "class finance/expense-agent: spec.models[0].provider: unknown provider  (f.yaml:11:7)";
+    assert_eq!(manifests[0].locate(refusal).to_string(), expected);
+}
+
+#[test]
+fn broken_yaml_is_refused_with_its_place() {
+    for text in
+        ["a: [", "a: b: c", "\ta: 1", "- a\nb", "a: \"x", "%", "\0", "? ? ?", "a: !!binary x\n", "{", "}", "a: *b"]
+    {
+        let error = read_text(text).expect_err(text);
+        assert!(error.contains("f.yaml"), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}

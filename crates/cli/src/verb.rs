@@ -1,0 +1,51 @@
+//! The verbs, one module each: what was typed becomes a call, and its answer is printed.
+
+mod actor;
+mod apply;
+mod bundle;
+mod class;
+mod completion;
+mod delete;
+mod describe;
+mod get;
+mod log;
+mod svid;
+mod token;
+mod verify;
+mod worker;
+
+use crate::args::Verb;
+use crate::demo;
+use crate::failure::Failure;
+use crate::run;
+use crate::session::Session;
+use credence_model::id::Namespace;
+use std::process::ExitCode;
+
+/// Does what was asked.
+pub(crate) async fn execute(verb: Verb, session: &Session) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Demo(args) => return demo::run(args, session).await,
+        Verb::Run(args) => return run::run(args, session).await,
+        Verb::Dev(_) | Verb::Server(_) | Verb::Node(_) => return Err(Failure::used_wrongly("not there yet")),
+        Verb::Apply(args) => apply::run(args, session).await?,
+        Verb::Get(args) => get::run(args, session).await?,
+        Verb::Describe(args) => describe::run(args, session).await?,
+        Verb::Delete(args) => delete::run(args, session).await?,
+        Verb::Class(verb) => class::run(verb, session).await?,
+        Verb::Actor(verb) => return actor::run(verb, session).await,
+        Verb::Worker(verb) => worker::run(verb, session).await?,
+        Verb::Token(verb) => token::run(verb, session).await?,
+        Verb::Bundle(verb) => bundle::run(verb, session).await?,
+        Verb::Svid(verb) => return svid::run(verb, session),
+        Verb::Verify(args) => return verify::run(args, session).await,
+        Verb::Log(verb) => log::run(verb, session).await?,
+        Verb::Completion(args) => completion::run(&args, session)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The namespace of objects that are named without one.
+fn namespace_or_default(namespace: Option<&Namespace>) -> Result<Namespace, Failure> {
+    namespace.cloned().map_or_else(|| Ok(Namespace::parse("default")?), Ok)
+}

@@ -1,0 +1,76 @@
+//! `credence apply`: every file is read and checked before the first object is sent.
+
+use crate::args::ApplyArgs;
+use crate::client::Call;
+use crate::failure::Failure;
+use crate::kind::Object;
+use crate::manifest::{self, MANIFEST_BYTES_MAX, Manifest, Spec};
+use crate::output::table::printable;
+use crate::pem;
+use crate::session::Session;
+use credence_server::api::object::{Applied, Metadata, ObjectBody};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Done {
+    kind: &'static str,
+    namespace: String,
+    name: String,
+    #[serde(flatten)]
+    applied: Applied,
+}
+
+pub(super) async fn run(args: ApplyArgs, session: &Session) -> Result<(), Failure> {
+    let mut manifests = Vec::new();
+    for file in &args.files {
+        let name = if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() };
+        let text = pem::read_text(file, MANIFEST_BYTES_MAX)?;
+        manifests.extend(manifest::parse(&printable(&name), &text, &args.namespace.namespace)?);
+    }
+    if args.check {
+        return manifests.iter().try_for_each(|manifest| session.out.line(format!("{}: fine", manifest.object)));
+    }
+    let client = session.client()?;
+    let mut done = Vec::new();
+    for manifest in &manifests {
+        let applied: Applied = client.send(call(manifest)).await.map_err(|failure| locate(manifest, failure))?;
+        if !session.out.is_object() {
+            session.out.line(line(&manifest.object, &applied))?;
+        }
+        let (kind, metadata) = metadata(manifest);
+        done.push(Done { kind, namespace: metadata.namespace, name: metadata.name, applied });
+    }
+    if session.out.is_object() { session.out.object(&done) } else { Ok(()) }
+}
+
+/// Only what the server says about the object gets the object's place; that the server is away does not.
+fn locate(manifest: &Manifest, failure: Failure) -> Failure {
+    if failure.refusal.field.is_some() { manifest.locate(failure.refusal) } else { failure }
+}
+
+fn call(manifest: &Manifest) -> Call {
+    let (_, metadata) = metadata(manifest);
+    let path = manifest.object.path();
+    match &manifest.spec {
+        Spec::Class(spec) => Call::put(path, &ObjectBody { metadata, spec: spec.as_ref() }),
+        Spec::Pool(spec) => Call::put(path, &ObjectBody { metadata, spec }),
+    }
+}
+
+fn metadata(manifest: &Manifest) -> (&'static str, Metadata) {
+    let (kind, namespace, name) = match &manifest.object {
+        Object::Class(class) => ("Class", class.namespace.to_string(), class.class.to_string()),
+        Object::Pool(pool) => ("Pool", pool.namespace.to_string(), pool.pool.to_string()),
+        // Manifests hold nothing else; the server refuses an empty kind by its path.
+        Object::Actor(_) | Object::Node(_) | Object::Worker(_) => ("", String::new(), String::new()),
+    };
+    (kind, Metadata { namespace, name, labels: manifest.labels.clone(), version: manifest.version })
+}
+
+fn line(object: &Object, applied: &Applied) -> String {
+    let what = if applied.changed { "applied" } else { "unchanged" };
+    match applied.revision {
+        0 => format!("{object}: {what}"),
+        revision => format!("{object}: {what}, revision {revision}"),
+    }
+}

@@ -1,0 +1,124 @@
+//! What happened, as a sentence.
+
+use crate::view::{outcome_words, worker_name};
+use credence_model::actor::UnbindMode;
+use credence_model::event::Event;
+use credence_model::id::WorkerRef;
+use credence_model::node::PoolGrant;
+use credence_model::worker::WorkerKind;
+
+/// One event in words.
+pub(super) fn sentence(event: &Event) -> String {
+    match event {
+        Event::CellStarted {} => "the control plane started".into(),
+        Event::SettingsChanged { settings } => format!("settings of trust domain {} were set", settings.trust_domain),
+        Event::CommandAnswered { .. } => "a command was answered; a retry gets the same answer".into(),
+        Event::ClassRevised { class, revision, .. } => format!("class {class} got revision {revision}"),
+        Event::ClassLabelled { class, .. } => format!("class {class} got other labels"),
+        Event::ClassEnabled { class, enabled } => {
+            format!("class {class} was {}", if *enabled { "enabled" } else { "disabled" })
+        }
+        Event::RevisionAllowed { class, revision, allowed } => {
+            format!("revision {revision} of class {class} was {}", if *allowed { "allowed" } else { "forbidden" })
+        }
+        Event::ClassDeleted { class } => format!("class {class} was deleted"),
+        Event::PoolApplied { pool, .. } => format!("pool {pool} was applied"),
+        Event::PoolDeleted { pool } => format!("pool {pool} was deleted"),
+        Event::WorkerRegistered { worker, node, kind } => {
+            format!(
+                "worker {worker} came up on node {node}{}",
+                if *kind == WorkerKind::Process { ", a process tree" } else { "" }
+            )
+        }
+        Event::WorkerDraining { worker } => format!("worker {worker} takes no further actor"),
+        Event::WorkerGone { worker } => format!("worker {worker} is gone"),
+        Event::JoinTokenCreated { .. }
+        | Event::NodeAttested { .. }
+        | Event::NodeRenewed { .. }
+        | Event::NodeAttached { .. }
+        | Event::NodeHeard { .. }
+        | Event::NodeLost { .. }
+        | Event::NodeDeleted { .. }
+        | Event::KeysOffered { .. } => node_sentence(event),
+        _ => actor_sentence(event),
+    }
+}
+
+fn node_sentence(event: &Event) -> String {
+    match event {
+        Event::JoinTokenCreated { node, grants, .. } => {
+            let whom = node.as_ref().map_or_else(|| "any node".into(), |node| format!("node {node}"));
+            format!("a join token was made for {whom}: {}", grants_text(grants))
+        }
+        Event::NodeAttested { node, grants, .. } => format!("node {node} proved its origin: {}", grants_text(grants)),
+        Event::NodeRenewed { node, .. } => format!("node {node} renewed its own SVID"),
+        Event::NodeAttached { node, session, workers, kept } => {
+            let kept = if kept.is_empty() {
+                String::new()
+            } else {
+                format!(", still holding {}", count(kept.len(), "binding"))
+            };
+            format!("node {node} opened stream {session} with {}{kept}", count(workers.len(), "worker"))
+        }
+        Event::NodeHeard { node } => format!("node {node} was heard from"),
+        Event::NodeLost { node } => format!("node {node} was lost"),
+        Event::NodeDeleted { node } => format!("node {node} was deleted"),
+        Event::KeysOffered { node, keys } => format!("node {node} has {} ready", count(keys.len(), "key")),
+        _ => String::new(),
+    }
+}
+
+fn actor_sentence(event: &Event) -> String {
+    let because = |reason: &Option<String>| reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    match event {
+        Event::ActorCreated { actor, class, .. } => format!("actor {actor} was created, of class {class}"),
+        Event::ActorQueued { actor, .. } => format!("actor {actor} was admitted and waits for a worker"),
+        Event::ActorUnqueued { actor, reason } => format!("actor {actor} waits no longer: {reason}"),
+        Event::ActorBound { actor, binding, epoch, worker, node, revision, .. } => {
+            let place = place(worker);
+            format!(
+                "actor {actor} was bound to {place} on node {node}, epoch {epoch}, revision {revision}, binding {binding}"
+            )
+        }
+        Event::ActorRunning { actor, .. } => format!("actor {actor} runs and its identity is served"),
+        Event::ActorUnbinding { actor, mode, .. } => format!("actor {actor} is being {}", mode_word(*mode)),
+        Event::BindingEnded { actor, epoch, outcome, .. } => {
+            format!("actor {actor} left its worker, epoch {epoch} is over: {}", outcome_words(outcome))
+        }
+        Event::ActorTerminated { actor, reason } => format!("actor {actor} was terminated for ever{}", because(reason)),
+        Event::ActorQuarantined { actor, reason } => format!("actor {actor} was quarantined{}", because(reason)),
+        Event::ActorDeleted { actor } => format!("actor {actor} was deleted; its id stays used"),
+        Event::X509SvidOrdered { actor, epoch, .. } => {
+            format!("an X.509-SVID was ordered for actor {actor}, epoch {epoch}")
+        }
+        Event::JwtSvidOrdered { actor, epoch, audience, .. } => {
+            format!("a JWT-SVID for {} was ordered for actor {actor}, epoch {epoch}", audience.join(", "))
+        }
+        _ => "something that this version has no words for".into(),
+    }
+}
+
+fn place(worker: &WorkerRef) -> String {
+    format!("worker {}", worker_name(worker))
+}
+
+fn mode_word(mode: UnbindMode) -> &'static str {
+    match mode {
+        UnbindMode::Suspend => "suspended",
+        UnbindMode::Terminate => "ended",
+        UnbindMode::Quarantine => "stopped and kept as evidence",
+        UnbindMode::Drop => "dropped",
+    }
+}
+
+fn grants_text(grants: &[PoolGrant]) -> String {
+    let one = |grant: &PoolGrant| match grant.workers_max {
+        0 => format!("process trees in {}", grant.pool),
+        most => format!("at most {} in {}", count(most as usize, "worker"), grant.pool),
+    };
+    grants.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
