@@ -20,7 +20,7 @@ pub(crate) struct Simulation {
 
 impl Simulation {
     /// What continuous integration runs.
-    pub(crate) const STANDING: Self = Self { seed: 1, steps: 1_000, runs: 300 };
+    pub(crate) const STANDING: Self = Self { seed: 1, steps: 3_000, runs: 300 };
 
     pub(crate) fn run(&self) -> Outcome {
         let Self { seed, steps, runs } = self;
