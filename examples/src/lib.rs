@@ -1,1 +1,9 @@
-//! examples
+//! What both example programs need besides SPIFFE itself.
+//!
+//! The programs are ordinary: they find their identity with the published `spiffe` crate where `SPIFFE_ENDPOINT_SOCKET`
+//! says, and no crate of Credence is linked. That is the point of them.
+
+pub mod environment;
+pub mod pem;
+pub mod post;
+pub mod private_file;

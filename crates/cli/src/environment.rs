@@ -12,6 +12,8 @@ pub(crate) struct Environment {
     pub(crate) server: Option<String>,
     /// `CREDENCE_NODE_SOCKET`: which node on this machine to talk to.
     pub(crate) node_socket: Option<PathBuf>,
+    /// `CREDENCE_LOG`: what servers and nodes write about their work, as `tracing` filters spell it.
+    pub(crate) log: Option<String>,
     /// Where `credence dev` keeps its things: `CREDENCE_HOME`, else `~/.local/state/credence`.
     pub(crate) home: Option<PathBuf>,
     /// Whether standard output may be coloured: a terminal, and neither `NO_COLOR` nor `TERM=dumb`.
@@ -32,6 +34,7 @@ impl Environment {
         Self {
             server: variable("CREDENCE_SERVER"),
             node_socket: variable("CREDENCE_NODE_SOCKET").map(PathBuf::from),
+            log: variable("CREDENCE_LOG"),
             home,
             color: terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb"),
             terminal,

@@ -50,6 +50,20 @@ impl Failure {
         self.exit == Exit::OutputClosed
     }
 
+    /// An error of this kind with what caused it, where its own words do not say so already.
+    pub(crate) fn caused(kind: Kind, error: &dyn std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            if !message.contains(&cause_text) {
+                message += &format!(": {cause_text}");
+            }
+            source = cause.source();
+        }
+        Self::new(kind, message)
+    }
+
     /// Says what to do.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -8,6 +8,7 @@ mod args;
 mod client;
 mod clock;
 mod context;
+mod daemon;
 mod demo;
 mod environment;
 mod failure;
@@ -31,7 +32,14 @@ use failure::Failure;
 use session::Session;
 use std::process::ExitCode;
 
+/// The verb by which a node starts the process that keeps an actor's process tree together. Nobody types it, and it comes
+/// before everything else: that process must have one thread and nothing of ours in it.
+const ACTOR_INIT: &str = "actor-init";
+
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|verb| verb == ACTOR_INIT) {
+        return credence_node::runtime::supervisor::main();
+    }
     let environment = Environment::read();
     let line = match CommandLine::try_parse() {
         Ok(line) => line,

@@ -7,8 +7,10 @@ mod class;
 mod completion;
 mod delete;
 mod describe;
+mod dev;
 mod get;
 mod log;
+mod server;
 mod svid;
 mod token;
 mod verify;
@@ -27,7 +29,9 @@ pub(crate) async fn execute(verb: Verb, session: &Session) -> Result<ExitCode, F
     match verb {
         Verb::Demo(args) => return demo::run(args, session).await,
         Verb::Run(args) => return run::run(args, session).await,
-        Verb::Dev(_) | Verb::Server(_) | Verb::Node(_) => return Err(Failure::used_wrongly("not there yet")),
+        Verb::Dev(args) => dev::run(args, session).await?,
+        Verb::Server(args) => server::run(args, session).await?,
+        Verb::Node(_) => return Err(Failure::used_wrongly("not there yet")),
         Verb::Apply(args) => apply::run(args, session).await?,
         Verb::Get(args) => get::run(args, session).await?,
         Verb::Describe(args) => describe::run(args, session).await?,

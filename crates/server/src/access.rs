@@ -11,41 +11,17 @@ use crate::input;
 use crate::openapi;
 use crate::problem;
 use crate::protocol::node::NodeApi;
-use crate::route::Route;
+use crate::route::{Ask, Route, route};
+use crate::who::Who;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use credence_model::refusal::{Kind, Refusal};
 use credence_wire::node::node_service_server::NodeServiceServer;
-use std::fmt;
+use http::Method;
 use std::sync::Arc;
 use tower::ServiceExt as _;
-
-/// Who may call a row. Nobody is two of these by being one of them, but for administrators, who may do what workloads
-/// may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who {
-    /// Anyone who can reach the listener, without a client certificate.
-    Anyone,
-    /// A workload whose actor is live, in its live epoch; and administrators.
-    Workload,
-    /// A registered node, with its present key.
-    Node,
-    /// An administrator: through the admin socket, or by SPIFFE ID.
-    Admin,
-}
-
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Anyone => "anyone",
-            Self::Workload => "live workloads",
-            Self::Node => "nodes",
-            Self::Admin => "administrators",
-        })
-    }
-}
 
 /// A row for an RPC.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +48,7 @@ pub const RPCS: [Rpc; 4] = [
         does: "stores the state of an actor that is bound to the calling node",
     },
     Rpc {
-        path: "/credence.node.v1.NodeService/GetArchive",
+        path: "/credence.node.v1.NodeService/ReadArchive",
         who: Who::Node,
         does: "reads the state of an actor that is bound to the calling node",
     },
@@ -90,7 +66,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(api::verification::routes());
     routes.extend(api::log::routes());
     routes.extend(api::invariant::routes());
-    routes.extend(openapi::routes());
+    routes.push(route(Method::GET, "/openapi.json", Who::Anyone, "describes this API (OpenAPI 3.1)", describe));
     routes
 }
 
@@ -103,6 +79,15 @@ pub fn table() -> String {
     routes().iter().for_each(|route| line(route.method.as_str(), route.path, route.who, route.does));
     RPCS.iter().for_each(|rpc| line("gRPC", rpc.path, rpc.who, rpc.does));
     table
+}
+
+async fn describe(_: Ask) -> Result<serde_json::Value, Refusal> {
+    Ok(openapi_document())
+}
+
+/// The OpenAPI document of these rows.
+pub fn openapi_document() -> serde_json::Value {
+    openapi::document(&routes())
 }
 
 /// The service of both listeners.

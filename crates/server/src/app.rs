@@ -1,9 +1,9 @@
 //! What every handler can reach.
 
 use crate::archive::Archives;
+use crate::attest_limit::AttestLimit;
 use crate::call::Calls;
 use crate::clock::Clock;
-use crate::protocol::node::attest::AttestLimit;
 use crate::signer::Signer;
 use credence_attest::join_token::SECRET_BYTES;
 use credence_control::{Answered, Cell};

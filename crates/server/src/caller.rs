@@ -3,8 +3,8 @@
 //! A connection outlives what it was opened with: a node gets another key, an actor moves to another worker, a
 //! certificate expires. So the handshake decides nothing but whose key it is, and [`Standing`] is worked out per request.
 
-use crate::access::Who;
 use crate::app::App;
+use crate::who::Who;
 use credence_credential::x509_svid::VerifiedX509Svid;
 use credence_model::caller::Caller;
 use credence_model::id::NodeName;
@@ -147,7 +147,7 @@ fn refused(refusal: Refusal) -> Standing {
 #[cfg(test)]
 mod tests {
     use super::Standing;
-    use crate::access::Who;
+    use crate::who::Who;
     use credence_model::caller::Caller;
     use credence_model::id::NodeName;
     use credence_model::refusal::Kind;

@@ -1,31 +1,21 @@
 //! The OpenAPI 3.1 document, made from the rows of the authorization table and the handlers' own types.
 
-use crate::access::{self, Who};
 use crate::problem::Problem;
-use crate::route::{Ask, Route, Shapes, route};
-use credence_model::refusal::Refusal;
+use crate::route::{Route, Shapes};
 use http::Method;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-pub(crate) fn routes() -> Vec<Route> {
-    vec![route(Method::GET, "/openapi.json", Who::Anyone, "describes this API (OpenAPI 3.1)", read)]
-}
-
-async fn read(_: Ask) -> Result<Value, Refusal> {
-    Ok(document())
-}
-
 /// The whole document.
-pub fn document() -> Value {
+pub(crate) fn document(routes: &[Route]) -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;
     let mut generator = settings.into_generator();
     let mut paths = Map::new();
-    for route in access::routes() {
-        let operation = operation(&route, &mut generator);
+    for route in routes {
+        let operation = operation(route, &mut generator);
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
             path.insert(route.method.as_str().to_ascii_lowercase(), operation);

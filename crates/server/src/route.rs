@@ -3,10 +3,10 @@
 //! The row is typed, so the handler, the strict reading of its input and its place in the OpenAPI document cannot drift
 //! apart.
 
-use crate::access::Who;
 use crate::app::App;
 use crate::caller::Standing;
 use crate::input;
+use crate::who::Who;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use credence_control::Answered;
@@ -59,10 +59,12 @@ pub(crate) struct Route {
     /// What it does, in one line.
     pub(crate) does: &'static str,
     pub(crate) shapes: fn(&mut SchemaGenerator) -> Shapes,
-    run: Arc<
-        dyn Fn(Arc<App>, Standing, http::Request<Body>) -> BoxFuture<'static, Result<Response, Refusal>> + Send + Sync,
-    >,
+    run: Arc<Run>,
 }
+
+/// What a row does with a request of a caller who may ask it.
+type Run =
+    dyn Fn(Arc<App>, Standing, http::Request<Body>) -> BoxFuture<'static, Result<Response, Refusal>> + Send + Sync;
 
 /// A row: `handler` takes a query `Q` and a body `B` and answers `A`.
 pub(crate) fn route<Q, B, A, F, R>(

@@ -3,11 +3,11 @@
 use crate::access;
 use crate::app::{App, stopped};
 use crate::archive::Archives;
+use crate::attest_limit::AttestLimit;
 use crate::call::Calls;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::listen::Doors;
-use crate::protocol::node::attest::AttestLimit;
 use crate::signer::{SERVER_TTL_SECS, Signer};
 use credence_attest::join_token::SECRET_BYTES;
 use credence_control::{Cell, CellError, Edge, StartReport};

@@ -14,22 +14,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("credence-credential", &["model"]),
     ("credence-attest", &["credential", "model"]),
     ("credence-issuer", &["credential", "model"]),
-    ("credence-verify", &["credential", "model"]),
     ("credence-control", &["journal", "issuer", "attest", "credential", "model"]),
     // The journal only to open it and hand it to the cell; the fences name the one file that may.
     ("credence-server", &["control", "journal", "issuer", "attest", "credential", "model", "wire"]),
     ("credence-node", &["attest", "credential", "model", "wire"]),
-    (
-        "credence",
-        &["server", "node", "control", "journal", "issuer", "verify", "attest", "credential", "model", "wire"],
-    ),
+    ("credence", &["server", "node", "control", "journal", "issuer", "attest", "credential", "model", "wire"]),
     // What a user of the product would write: only what they may link.
-    ("credence-examples", &["verify", "credential", "model"]),
+    ("credence-examples", &["credential", "model"]),
     // Fakes, the simulator, black-box suites: above everything, below nothing.
-    (
-        "credence-testkit",
-        &["server", "node", "control", "journal", "issuer", "verify", "attest", "credential", "model", "wire"],
-    ),
+    ("credence-testkit", &["server", "node", "control", "journal", "issuer", "attest", "credential", "model", "wire"]),
     ("xtask", &[]),
 ];
 

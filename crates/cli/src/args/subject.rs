@@ -130,7 +130,7 @@ pub(crate) struct ExecArgs {
     #[arg(value_name = "ACTOR")]
     pub(crate) actor: String,
     /// Longest time the command may take, in seconds
-    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=300))]
+    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=60))]
     pub(crate) timeout: u64,
     #[command(flatten)]
     pub(crate) namespace: NamespaceArg,

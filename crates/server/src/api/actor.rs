@@ -3,10 +3,10 @@
 use super::list::{Listed, page};
 use super::object::Done;
 use super::text::Text;
-use crate::access::Who;
 use crate::app::App;
 use crate::problem;
 use crate::route::{Ask, Nothing, Route, route};
+use crate::who::Who;
 use credence_model::actor::Actor;
 use credence_model::actor::{ActorState, Outcome};
 use credence_model::caller::Caller;

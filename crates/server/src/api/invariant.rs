@@ -1,8 +1,8 @@
 //! The three invariants, checked over the registry and the whole journal.
 
 use super::list::PAGE_ITEMS_MAX;
-use crate::access::Who;
 use crate::route::{Ask, Route, route};
+use crate::who::Who;
 use credence_model::invariant::{Auditor, Invariant, Violation};
 use credence_model::refusal::Refusal;
 use http::Method;

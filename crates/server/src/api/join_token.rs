@@ -1,9 +1,9 @@
 //! Join tokens: what lets a new node in, once.
 
 use super::node::Grant;
-use crate::access::Who;
 use crate::app::App;
 use crate::route::{Ask, Nothing, Route, route};
+use crate::who::Who;
 use aws_lc_rs::rand;
 use credence_attest::join_token::{JoinToken, SECRET_BYTES};
 use credence_model::command::{Answer, Command};

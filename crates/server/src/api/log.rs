@@ -1,9 +1,9 @@
 //! The log: every recorded entry, in order.
 
 use super::list::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
-use crate::access::Who;
 use crate::app::App;
 use crate::route::{Ask, Route, route};
+use crate::who::Who;
 use credence_model::event::Entry;
 use credence_model::refusal::{Kind, Refusal};
 use http::Method;

@@ -3,8 +3,8 @@
 use super::list::{Listed, page};
 use super::object::Done;
 use super::text::Text;
-use crate::access::Who;
 use crate::route::{Ask, Route, route};
+use crate::who::Who;
 use credence_model::command::Command;
 use credence_model::id::{NodeName, PoolRef, WorkerRef};
 use credence_model::node::Node;

@@ -2,8 +2,8 @@
 
 use super::list::{Listed, page};
 use super::object::{Applied, Done, ObjectBody};
-use crate::access::Who;
 use crate::route::{Ask, Nothing, Route, route};
+use crate::who::Who;
 use credence_model::command::Command;
 use credence_model::id::{Namespace, PoolName};
 use credence_model::id::{PoolRef, WorkerId, WorkerRef};

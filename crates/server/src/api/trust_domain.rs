@@ -1,7 +1,7 @@
 //! The trust domain: its settings and its bundle.
 
-use crate::access::Who;
 use crate::route::{Ask, Route, route};
+use crate::who::Who;
 use credence_model::refusal::Refusal;
 use credence_model::settings::Settings;
 use http::Method;

@@ -1,9 +1,9 @@
 //! The online check: is this credential's binding and epoch still the live one?
 
 use super::text::Text;
-use crate::access::Who;
 use crate::app::App;
 use crate::route::{Ask, Nothing, Route, route};
+use crate::who::Who;
 use credence_credential::{jwt_svid, x509_svid};
 use credence_model::id::{ActorRef, BindingId, ClassRef, Epoch, NodeName, WorkerRef};
 use credence_model::order::Claims;

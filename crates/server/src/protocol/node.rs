@@ -14,7 +14,7 @@ use credence_model::id::NodeName;
 use credence_model::refusal::{Kind, Refusal};
 use credence_wire::node::node_service_server::{NodeService, NodeServiceServer};
 use credence_wire::node::{
-    ArchiveChunk, AttestRequest, AttestResponse, FromNode, GetArchiveRequest, PutArchiveResponse, ToNode,
+    ArchiveChunk, AttestRequest, AttestResponse, FromNode, PutArchiveResponse, ReadArchiveRequest, ToNode,
 };
 use std::sync::Arc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -39,7 +39,7 @@ impl NodeApi {
 #[tonic::async_trait]
 impl NodeService for NodeApi {
     type ConnectStream = ReceiverStream<Result<ToNode, Status>>;
-    type GetArchiveStream = ReceiverStream<Result<ArchiveChunk, Status>>;
+    type ReadArchiveStream = ReceiverStream<Result<ArchiveChunk, Status>>;
 
     async fn attest(&self, request: Request<AttestRequest>) -> Result<Response<AttestResponse>, Status> {
         answer(attest::attest(&self.app, request.into_inner()).await)
@@ -58,10 +58,10 @@ impl NodeService for NodeApi {
         answer(archive::put(&self.app, &node, request.into_inner()).await)
     }
 
-    async fn get_archive(
+    async fn read_archive(
         &self,
-        request: Request<GetArchiveRequest>,
-    ) -> Result<Response<Self::GetArchiveStream>, Status> {
+        request: Request<ReadArchiveRequest>,
+    ) -> Result<Response<Self::ReadArchiveStream>, Status> {
         let node = calling(&request)?;
         answer(archive::get(&self.app, &node, request.into_inner()).await)
     }

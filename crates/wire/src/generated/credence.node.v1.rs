@@ -450,7 +450,7 @@ pub struct PutArchiveResponse {
     pub digest: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetArchiveRequest {
+pub struct ReadArchiveRequest {
     #[prost(string, tag = "1")]
     pub binding: ::prost::alloc::string::String,
     #[prost(uint64, tag = "2")]
@@ -611,9 +611,9 @@ pub mod node_service_client {
             self.inner.client_streaming(req, path, codec).await
         }
         /// Reads the state archive of an actor that is bound to this node.
-        pub async fn get_archive(
+        pub async fn read_archive(
             &mut self,
-            request: impl tonic::IntoRequest<super::GetArchiveRequest>,
+            request: impl tonic::IntoRequest<super::ReadArchiveRequest>,
         ) -> std::result::Result<
             tonic::Response<tonic::codec::Streaming<super::ArchiveChunk>>,
             tonic::Status,
@@ -628,11 +628,11 @@ pub mod node_service_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/credence.node.v1.NodeService/GetArchive",
+                "/credence.node.v1.NodeService/ReadArchive",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("credence.node.v1.NodeService", "GetArchive"));
+                .insert(GrpcMethod::new("credence.node.v1.NodeService", "ReadArchive"));
             self.inner.server_streaming(req, path, codec).await
         }
     }
@@ -674,17 +674,20 @@ pub mod node_service_server {
             tonic::Response<super::PutArchiveResponse>,
             tonic::Status,
         >;
-        /// Server streaming response type for the GetArchive method.
-        type GetArchiveStream: tonic::codegen::tokio_stream::Stream<
+        /// Server streaming response type for the ReadArchive method.
+        type ReadArchiveStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::ArchiveChunk, tonic::Status>,
             >
             + std::marker::Send
             + 'static;
         /// Reads the state archive of an actor that is bound to this node.
-        async fn get_archive(
+        async fn read_archive(
             &self,
-            request: tonic::Request<super::GetArchiveRequest>,
-        ) -> std::result::Result<tonic::Response<Self::GetArchiveStream>, tonic::Status>;
+            request: tonic::Request<super::ReadArchiveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ReadArchiveStream>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct NodeServiceServer<T> {
@@ -898,26 +901,26 @@ pub mod node_service_server {
                     };
                     Box::pin(fut)
                 }
-                "/credence.node.v1.NodeService/GetArchive" => {
+                "/credence.node.v1.NodeService/ReadArchive" => {
                     #[allow(non_camel_case_types)]
-                    struct GetArchiveSvc<T: NodeService>(pub Arc<T>);
+                    struct ReadArchiveSvc<T: NodeService>(pub Arc<T>);
                     impl<
                         T: NodeService,
-                    > tonic::server::ServerStreamingService<super::GetArchiveRequest>
-                    for GetArchiveSvc<T> {
+                    > tonic::server::ServerStreamingService<super::ReadArchiveRequest>
+                    for ReadArchiveSvc<T> {
                         type Response = super::ArchiveChunk;
-                        type ResponseStream = T::GetArchiveStream;
+                        type ResponseStream = T::ReadArchiveStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::GetArchiveRequest>,
+                            request: tonic::Request<super::ReadArchiveRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as NodeService>::get_archive(&inner, request).await
+                                <T as NodeService>::read_archive(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -928,7 +931,7 @@ pub mod node_service_server {
                     let max_encoding_message_size = self.max_encoding_message_size;
                     let inner = self.inner.clone();
                     let fut = async move {
-                        let method = GetArchiveSvc(inner);
+                        let method = ReadArchiveSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,4 +1,4 @@
-//! `PutArchive` and `GetArchive`: a node stores and reads the state of actors that are bound to it, and of no other.
+//! `PutArchive` and `ReadArchive`: a node stores and reads the state of actors that are bound to it, and of no other.
 
 use super::convert;
 use crate::app::App;
@@ -6,7 +6,7 @@ use crate::problem;
 use credence_model::command::Held;
 use credence_model::id::{ActorRef, Digest, NodeName};
 use credence_model::refusal::{Kind, Refusal};
-use credence_wire::node::{ArchiveChunk, GetArchiveRequest, PutArchiveResponse};
+use credence_wire::node::{ArchiveChunk, PutArchiveResponse, ReadArchiveRequest};
 use std::time::Duration;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
@@ -43,7 +43,7 @@ pub(super) async fn put(
 pub(super) async fn get(
     app: &App,
     node: &NodeName,
-    request: GetArchiveRequest,
+    request: ReadArchiveRequest,
 ) -> Result<ReceiverStream<Result<ArchiveChunk, Status>>, Refusal> {
     let held = convert::binding(&request.binding, request.epoch)?;
     let wanted =

@@ -17,29 +17,6 @@ use credence_wire::node::{AttestRequest, AttestResponse};
 use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
 
-/// How far apart attestations are in the long run, in milliseconds.
-const ATTEST_EVERY_MS: u64 = 20;
-/// How many may come at once.
-const ATTEST_BURST: u64 = 200;
-
-/// Limits the rate of attestations: the time at which the last one would have come at an even pace.
-#[derive(Debug, Default)]
-pub(crate) struct AttestLimit(Mutex<Timestamp>);
-
-impl AttestLimit {
-    fn admit(&self, now: Timestamp) -> Result<(), Refusal> {
-        let mut paced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = (*paced).max(now).plus_ms(ATTEST_EVERY_MS);
-        let ahead_ms = next.ms_since(now).saturating_sub(ATTEST_EVERY_MS * ATTEST_BURST);
-        if ahead_ms > 0 {
-            let message = "too many nodes attest at once";
-            return Err(Refusal::new(Kind::Unavailable, message).retry_after_ms(ahead_ms));
-        }
-        *paced = next;
-        Ok(())
-    }
-}
-
 /// Proves the node's origin and signs its SVID.
 pub(super) async fn attest(app: &App, request: AttestRequest) -> Result<AttestResponse, Refusal> {
     app.attest_limit.admit(app.clock.now())?;

@@ -1,0 +1,43 @@
+//! What the verbs that stay have in common: their log on standard error, and how they are told to end.
+
+use crate::environment::Environment;
+use crate::failure::Failure;
+use credence_model::refusal::Kind;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The signals that end a daemon in order.
+pub(crate) struct Ending {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Ending {
+    /// From now on these signals do not end the process by themselves.
+    pub(crate) fn catch() -> Result<Self, Failure> {
+        let caught = |kind| {
+            signal(kind).map_err(|error| Failure::new(Kind::Unavailable, format!("signals cannot be caught: {error}")))
+        };
+        Ok(Self { interrupt: caught(SignalKind::interrupt())?, terminate: caught(SignalKind::terminate())? })
+    }
+
+    /// Waits until one of them comes.
+    pub(crate) async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Writes the log of this process to standard error: what `CREDENCE_LOG` names, else `default`.
+pub(crate) fn write_log(environment: &Environment, default: &str) -> Result<(), Failure> {
+    let filter = environment.log.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        Failure::used_wrongly(format!("CREDENCE_LOG cannot be read: {error}")).hint("Write e.g. info")
+    })?;
+    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Only the first log of a process counts.
+    let _ = format.with_ansi(environment.color).try_init();
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! How fast nodes may attest: the one call without a client certificate is paced, whoever makes it.
+
+use credence_model::refusal::{Kind, Refusal};
+use credence_model::time::Timestamp;
+use std::sync::{Mutex, PoisonError};
+
+/// How far apart attestations are in the long run, in milliseconds.
+const ATTEST_EVERY_MS: u64 = 20;
+/// How many may come at once.
+const ATTEST_BURST: u64 = 200;
+
+/// Limits the rate of attestations: the time at which the last one would have come at an even pace.
+#[derive(Debug, Default)]
+pub(crate) struct AttestLimit(Mutex<Timestamp>);
+
+impl AttestLimit {
+    /// Lets one more attest now, or says when.
+    pub(crate) fn admit(&self, now: Timestamp) -> Result<(), Refusal> {
+        let mut paced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = (*paced).max(now).plus_ms(ATTEST_EVERY_MS);
+        let ahead_ms = next.ms_since(now).saturating_sub(ATTEST_EVERY_MS * ATTEST_BURST);
+        if ahead_ms > 0 {
+            let message = "too many nodes attest at once";
+            return Err(Refusal::new(Kind::Unavailable, message).retry_after_ms(ahead_ms));
+        }
+        *paced = next;
+        Ok(())
+    }
+}
