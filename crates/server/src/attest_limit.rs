@@ -27,3 +27,21 @@ impl AttestLimit {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ATTEST_BURST, ATTEST_EVERY_MS, AttestLimit};
+    use credence_model::time::Timestamp;
+
+    #[test]
+    fn a_burst_is_let_in_and_then_one_at_a_time() {
+        let limit = AttestLimit::default();
+        let now = Timestamp(1_000_000);
+        let let_in = (0..ATTEST_BURST * 2).filter(|_| limit.admit(now).is_ok()).count();
+        assert_eq!(u64::try_from(let_in), Ok(ATTEST_BURST));
+        let refusal = limit.admit(now).expect_err("too many");
+        assert_eq!(refusal.retry_after_ms, Some(ATTEST_EVERY_MS));
+        assert!(limit.admit(now.plus_ms(ATTEST_EVERY_MS)).is_ok());
+        assert!(limit.admit(now.plus_ms(ATTEST_EVERY_MS)).is_err());
+    }
+}

@@ -12,9 +12,7 @@ use credence_model::command::Command;
 use credence_model::directive::Directive;
 use credence_model::id::{Digest, NodeName};
 use credence_model::refusal::{Kind, Refusal};
-use credence_model::time::Timestamp;
 use credence_wire::node::{AttestRequest, AttestResponse};
-use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 /// Proves the node's origin and signs its SVID.
@@ -53,24 +51,11 @@ fn token_digest(text: &str) -> Result<Digest, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ATTEST_BURST, ATTEST_EVERY_MS, AttestLimit, token_digest};
+    use super::token_digest;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use credence_attest::join_token::JoinToken;
     use credence_model::id::Digest;
-    use credence_model::time::Timestamp;
-
-    #[test]
-    fn a_burst_is_let_in_and_then_one_at_a_time() {
-        let limit = AttestLimit::default();
-        let now = Timestamp(1_000_000);
-        let let_in = (0..ATTEST_BURST * 2).filter(|_| limit.admit(now).is_ok()).count();
-        assert_eq!(u64::try_from(let_in), Ok(ATTEST_BURST));
-        let refusal = limit.admit(now).expect_err("too many");
-        assert_eq!(refusal.retry_after_ms, Some(ATTEST_EVERY_MS));
-        assert!(limit.admit(now.plus_ms(ATTEST_EVERY_MS)).is_ok());
-        assert!(limit.admit(now.plus_ms(ATTEST_EVERY_MS)).is_err());
-    }
 
     #[test]
     fn the_secret_is_read_alone_or_inside_the_whole_token() {
