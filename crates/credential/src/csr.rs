@@ -153,11 +153,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_change_of_one_byte_is_accepted(at in 0_usize..1000, flip in 1_u8..=255) {
-            let (_, mut der) = csr(KeyAlgorithm::EcdsaP256);
+        fn no_change_of_one_byte_proves_another_key(at in 0_usize..1000, flip in 1_u8..=255) {
+            let (key, mut der) = csr(KeyAlgorithm::EcdsaP256);
             let at = at % der.len();
             der[at] ^= flip;
-            prop_assert!(prove(&der, ACCEPTED_BY_DEFAULT).is_err());
+            // Outside the signed part a lax reader may see the same request: then it is the same key that was proven.
+            if let Ok(proven) = prove(&der, ACCEPTED_BY_DEFAULT) {
+                prop_assert_eq!(proven.key.spki(), key.public().spki());
+            }
         }
     }
 }
