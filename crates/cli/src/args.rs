@@ -1,6 +1,7 @@
 //! What was typed. One struct per verb, nothing resolved yet: the files under `verb/` say what it means.
 
 mod daemon;
+pub(crate) mod misuse;
 mod object;
 mod subject;
 
@@ -45,8 +46,9 @@ pub(crate) struct Global {
     /// Private key (PEM, PKCS#8) of that SVID
     #[arg(long, global = true, value_name = "FILE", requires = "svid")]
     pub(crate) key: Option<PathBuf>,
-    /// How to print
+    /// How to print: table, wide (more columns), json or yaml (the API's objects) [default: table]
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     pub(crate) output: Format,
     /// No colours (also: NO_COLOR)
     #[arg(long, global = true)]

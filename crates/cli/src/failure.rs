@@ -2,6 +2,7 @@
 
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::text::InvalidText;
+use serde::Serialize;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -90,11 +91,15 @@ impl Failure {
 
     /// The same as an object: `kind`, `message`, and `field`, `hint`, `retry_after_ms`, `place` where they are known.
     pub(crate) fn to_json(&self) -> String {
-        let mut object = serde_json::to_value(&self.refusal).unwrap_or_default();
-        if let (Some(object), Some(place)) = (object.as_object_mut(), &self.place) {
-            object.insert("place".into(), place.as_str().into());
+        #[derive(Serialize)]
+        struct Shown<'f> {
+            #[serde(flatten)]
+            refusal: &'f Refusal,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            place: Option<&'f str>,
         }
-        serde_json::to_string_pretty(&object).unwrap_or_default()
+        let shown = Shown { refusal: &self.refusal, place: self.place.as_deref() };
+        serde_json::to_string_pretty(&shown).unwrap_or_default()
     }
 }
 

@@ -61,12 +61,17 @@ fn main() -> ExitCode {
 
 /// Help and version are asked for and go to standard output; everything else is a wrong command line.
 fn misused(error: &clap::Error) -> ExitCode {
-    // Nothing can be told to a person whose terminal is gone.
-    let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(2),
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // Nothing can be told to a person whose terminal is gone.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
     }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // The whole help, on standard error: nothing was asked for.
+        let _ = error.print();
+        return ExitCode::from(2);
+    }
+    tell(&Failure::used_wrongly(args::misuse::one_line(&error.to_string())), args::misuse::format(std::env::args()))
 }
 
 fn tell(failure: &Failure, format: Format) -> ExitCode {

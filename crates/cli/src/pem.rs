@@ -1,6 +1,7 @@
 //! Files with certificates, keys and tokens: bounded reads, and PEM taken apart.
 
 use crate::failure::Failure;
+use crate::output::table::printable;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use credence_model::refusal::Kind;
@@ -12,7 +13,7 @@ use zeroize::Zeroizing;
 
 /// Reads a whole file of at most `bytes_max` bytes; `-` is standard input.
 pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
+    let name = name(path);
     let failed = |error: std::io::Error| {
         let kind = if error.kind() == std::io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Denied };
         Failure::new(kind, format!("{name} cannot be read: {error}"))
@@ -31,11 +32,16 @@ pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, 
     Ok(bytes)
 }
 
+/// What errors call a file.
+pub(crate) fn name(path: &Path) -> String {
+    if path.as_os_str() == "-" { "standard input".into() } else { printable(&path.display().to_string()) }
+}
+
 /// Reads a whole text file of at most `bytes_max` bytes; `-` is standard input.
 pub(crate) fn read_text(path: &Path, bytes_max: usize) -> Result<Zeroizing<String>, Failure> {
     let bytes = read(path, bytes_max)?;
     let text = std::str::from_utf8(&bytes);
-    let text = text.map_err(|_| Failure::new(Kind::Malformed, format!("{} is not UTF-8 text", path.display())))?;
+    let text = text.map_err(|_| Failure::new(Kind::Malformed, format!("{} is not UTF-8 text", name(path))))?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 

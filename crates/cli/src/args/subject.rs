@@ -205,8 +205,8 @@ pub(crate) enum BundleVerb {
 /// `credence bundle show`.
 #[derive(Debug, Args)]
 pub(crate) struct BundleArgs {
-    /// As what
-    #[arg(long, value_name = "AS", default_value = "words")]
+    /// As what: words, spiffe (the bundle document, a JWK set) or pem (the X.509 authorities)
+    #[arg(long, value_name = "FORM", default_value = "words", hide_possible_values = true)]
     pub(crate) form: BundleForm,
 }
 

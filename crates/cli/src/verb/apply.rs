@@ -5,7 +5,6 @@ use crate::client::Call;
 use crate::failure::Failure;
 use crate::kind::Object;
 use crate::manifest::{self, MANIFEST_BYTES_MAX, Manifest, Spec};
-use crate::output::table::printable;
 use crate::pem;
 use crate::session::Session;
 use credence_server::api::object::{Applied, Metadata, ObjectBody};
@@ -23,9 +22,8 @@ struct Done {
 pub(super) async fn run(args: ApplyArgs, session: &Session) -> Result<(), Failure> {
     let mut manifests = Vec::new();
     for file in &args.files {
-        let name = if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() };
         let text = pem::read_text(file, MANIFEST_BYTES_MAX)?;
-        manifests.extend(manifest::parse(&printable(&name), &text, &args.namespace.namespace)?);
+        manifests.extend(manifest::parse(&pem::name(file), &text, &args.namespace.namespace)?);
     }
     if args.check {
         return manifests.iter().try_for_each(|manifest| session.out.line(format!("{}: fine", manifest.object)));

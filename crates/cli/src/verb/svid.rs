@@ -48,8 +48,8 @@ pub(super) fn run(verb: SvidVerb, session: &Session) -> Result<ExitCode, Failure
     let inspection = inspect(&credential::read(&file)?, bundle.as_ref(), now)?;
     let name = file_name(&file);
     session.out.answer(&inspection, || words::explain(&inspection, &name, now, session.out.style))?;
-    let bad = matches!(&inspection, Inspection::X509Svid { signature, .. } | Inspection::JwtSvid { signature, .. } if matches!(signature, Checked::Bad(_)));
-    Ok(if bad { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    let (Inspection::X509Svid { signature, .. } | Inspection::JwtSvid { signature, .. }) = &inspection;
+    Ok(if matches!(signature, Checked::Bad(_)) { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
 fn file_name(file: &Path) -> String {
@@ -63,7 +63,12 @@ pub(super) fn inspect(credential: &Credential, bundle: Option<&Bundle>, now: Tim
         Credential::X509(chain) => {
             let certificates = chain.iter().map(|der| x509_svid::inspect(der)).collect::<Result<Vec<_>, _>>();
             let certificates = certificates.map_err(|error| malformed(error.to_string()))?;
-            let signature = check(bundle, |bundle| x509_svid::verify(chain, bundle.x509(), now).map(|_| ()));
+            let signature = match chain.as_slice() {
+                [one] if certificates.iter().all(|certificate| certificate.is_ca) => {
+                    check(bundle, |bundle| is_authority(one, bundle))
+                }
+                chain => check(bundle, |bundle| x509_svid::verify(chain, bundle.x509(), now).map(|_| ())),
+            };
             Ok(Inspection::X509Svid { certificates, signature })
         }
         Credential::Jwt(token) => {
@@ -74,6 +79,11 @@ pub(super) fn inspect(credential: &Credential, bundle: Option<&Bundle>, now: Tim
             Ok(Inspection::JwtSvid { token: Box::new(read), signature })
         }
     }
+}
+
+/// A root is no SVID: it is either in the bundle or it is not.
+fn is_authority(der: &[u8], bundle: &Bundle) -> Result<(), &'static str> {
+    if bundle.x509().authorities().any(|authority| authority == der) { Ok(()) } else { Err("it is not in it") }
 }
 
 fn check<E: ToString>(bundle: Option<&Bundle>, verify: impl FnOnce(&Bundle) -> Result<(), E>) -> Checked {

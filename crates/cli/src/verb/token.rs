@@ -2,7 +2,6 @@
 
 use crate::args::{TokenArgs, TokenVerb};
 use crate::client::Call;
-use crate::clock;
 use crate::failure::Failure;
 use crate::kind::{Kind, Object};
 use crate::output::duration::rough;
@@ -21,7 +20,7 @@ pub(super) async fn run(verb: TokenVerb, session: &Session) -> Result<(), Failur
     let pools = pools.iter().map(|grant| parse_grant(grant, &namespace.namespace)).collect::<Result<_, _>>()?;
     let body = JoinTokenBody { node, pools, ttl_secs: ttl };
     let created: JoinTokenCreated = session.client()?.send(Call::post("/v1/join-tokens", &body)).await?;
-    let left = rough(created.expires_at.ms_since(clock::now()));
+    let left = rough(ttl.saturating_mul(1000));
     match out {
         Some(path) => {
             write_secret(&path, &created.token)?;

@@ -21,7 +21,7 @@ pub(crate) enum Credential {
 pub(crate) fn read(file: &Path) -> Result<Credential, Failure> {
     let bytes = pem::read(file, CREDENTIAL_BYTES_MAX)?;
     recognise(&bytes).map_err(|why| {
-        let failure = Failure::new(Kind::Malformed, format!("{}: {why}", file.display()));
+        let failure = Failure::new(Kind::Malformed, format!("{}: {why}", pem::name(file)));
         failure.hint("Expected an X.509-SVID in PEM or DER, or a JWT-SVID")
     })
 }

@@ -16,7 +16,7 @@ pub(super) fn explain(inspection: &Inspection, file: &str, now: Timestamp, style
     let (what, id, mut facts, claims) = match inspection {
         Inspection::X509Svid { certificates, signature } => match certificates.split_first() {
             Some((leaf, others)) => (
-                "X.509-SVID",
+                if leaf.is_ca { "Signing certificate" } else { "X.509-SVID" },
                 leaf.spiffe_id.as_ref(),
                 x509_facts(leaf, others, signature, now, style),
                 leaf.claims.as_ref(),
