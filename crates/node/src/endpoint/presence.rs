@@ -53,6 +53,7 @@ impl Presence {
     }
 }
 
+/// The first three words are those by which clients tell this from other denials.
 fn ended() -> Refusal {
-    Refusal::new(Kind::Denied, "this actor's binding is over; no identity is issued here any more")
+    Refusal::new(Kind::Denied, "no identity issued: this actor's binding is over")
 }

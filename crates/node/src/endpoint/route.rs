@@ -46,7 +46,7 @@ impl Services {
 
 /// Answers a request of any other process.
 pub(super) fn refuse(headers: &HeaderMap) -> Response<Body> {
-    let refusal = Refusal::new(Kind::Denied, "this process is not part of the actor that this endpoint belongs to")
+    let refusal = Refusal::new(Kind::Denied, "no identity issued: this process is not part of the actor")
         .hint("each actor's own processes find their endpoint in SPIFFE_ENDPOINT_SOCKET");
     if is_grpc(headers) { status::grpc(&refusal).into_http() } else { status::http(&refusal) }
 }
