@@ -8,7 +8,7 @@ mod subject;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-pub(crate) use daemon::{DevArgs, NodeArgs, RunArgs, ServerArgs};
+pub(crate) use daemon::{DEV_WORKERS_MAX, DevArgs, EndingArgs, NodeArgs, RunArgs, ServerArgs};
 pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, GetArgs, NamespaceArg};
 pub(crate) use subject::{
     ActorVerb, BundleArgs, BundleForm, BundleVerb, ClassVerb, CompletionArgs, CreateActorArgs, ExecArgs, InspectArgs,

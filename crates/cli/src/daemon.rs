@@ -1,8 +1,10 @@
 //! What the verbs that stay have in common: their log on standard error, and how they are told to end.
 
+use crate::args::EndingArgs;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use credence_model::refusal::Kind;
+use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -10,15 +12,20 @@ use tracing_subscriber::EnvFilter;
 pub(crate) struct Ending {
     interrupt: Signal,
     terminate: Signal,
+    with_stdin: bool,
 }
 
 impl Ending {
     /// From now on these signals do not end the process by themselves.
-    pub(crate) fn catch() -> Result<Self, Failure> {
+    pub(crate) fn catch(args: EndingArgs) -> Result<Self, Failure> {
         let caught = |kind| {
             signal(kind).map_err(|error| Failure::new(Kind::Unavailable, format!("signals cannot be caught: {error}")))
         };
-        Ok(Self { interrupt: caught(SignalKind::interrupt())?, terminate: caught(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: caught(SignalKind::interrupt())?,
+            terminate: caught(SignalKind::terminate())?,
+            with_stdin: args.until_stdin_closes,
+        })
     }
 
     /// Waits until one of them comes.
@@ -26,8 +33,15 @@ impl Ending {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = stdin_closed(), if self.with_stdin => {}
         }
     }
+}
+
+/// Whoever holds the other end of standard input is gone, however it ended.
+async fn stdin_closed() {
+    let (mut stdin, mut ignored) = (tokio::io::stdin(), [0; 64]);
+    while matches!(stdin.read(&mut ignored).await, Ok(1..)) {}
 }
 
 /// Writes the log of this process to standard error: what `CREDENCE_LOG` names, else `default`.

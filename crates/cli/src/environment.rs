@@ -3,6 +3,8 @@
 //! None of these variables holds a secret.
 
 use rustix::termios::isatty;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The surroundings of this process.
@@ -40,6 +42,17 @@ impl Environment {
             terminal,
         }
     }
+}
+
+/// The whole environment, for a node: actors are passed what their class names of it, and nothing else.
+pub(crate) fn variables() -> BTreeMap<String, String> {
+    let readable = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(readable).collect()
+}
+
+/// Where sockets may lie whose usual place has too long a path: `XDG_RUNTIME_DIR`, else the directory of temporary files.
+pub(crate) fn runtime_dir() -> PathBuf {
+    variable("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
 }
 
 /// An empty variable counts as absent, as for `NO_COLOR` (no-color.org).

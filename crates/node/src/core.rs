@@ -238,6 +238,11 @@ impl Core {
         .collect()
     }
 
+    /// Whether something of this binding is left.
+    pub fn holds(&self, binding: BindingId) -> bool {
+        self.bindings.contains_key(&binding)
+    }
+
     /// Whether nothing of any binding is left, and the server heard of every end.
     pub fn is_settled(&self) -> bool {
         self.bindings.is_empty() && self.ends.is_empty()

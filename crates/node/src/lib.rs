@@ -1,5 +1,20 @@
 //! The host daemon: attests the node, holds its workers, serves actors their identity and runs their programs.
 
+mod attest;
+mod clock;
+pub mod config;
 pub mod core;
+mod dial;
 pub mod endpoint;
+mod event;
+mod freshness;
+mod holder;
+mod hub;
+mod identity;
+mod local;
+mod protocol;
+mod reservoir;
 pub mod runtime;
+mod session;
+pub mod start;
+mod transfer;

@@ -5,6 +5,17 @@ use credence_model::id::{ActorId, ClassRef, NodeName};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Most workers of `credence dev`.
+pub(crate) const DEV_WORKERS_MAX: u32 = 64;
+
+/// How a verb that stays is told to end, besides SIGINT and SIGTERM.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct EndingArgs {
+    /// End when standard input is closed: for programs that start this one and must not leave it behind
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_closes: bool,
+}
+
 /// `credence dev`.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
@@ -15,11 +26,14 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "NAME", default_value = "dev.internal")]
     pub(crate) trust_domain: credence_model::spiffe_id::TrustDomain,
     /// Workers of the default pool
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=64))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=i64::from(DEV_WORKERS_MAX)))]
     pub(crate) workers: u32,
     /// Address of the TLS listener; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
+    /// How it is told to end.
+    #[command(flatten)]
+    pub(crate) ending: EndingArgs,
 }
 
 /// `credence run`.
@@ -54,6 +68,9 @@ pub(crate) struct ServerArgs {
     /// Name of the trust domain; fixed at the first start
     #[arg(long, value_name = "NAME")]
     pub(crate) trust_domain: Option<credence_model::spiffe_id::TrustDomain>,
+    /// How it is told to end.
+    #[command(flatten)]
+    pub(crate) ending: EndingArgs,
 }
 
 /// `credence node`.
@@ -77,4 +94,7 @@ pub(crate) struct NodeArgs {
     /// Where to keep the node's SVID, its sockets and the state of its actors
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// How it is told to end.
+    #[command(flatten)]
+    pub(crate) ending: EndingArgs,
 }

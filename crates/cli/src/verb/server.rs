@@ -23,7 +23,7 @@ struct Started {
 
 pub(super) async fn run(args: ServerArgs, session: &Session) -> Result<(), Failure> {
     write_log(&session.environment, "info")?;
-    let mut ending = Ending::catch()?;
+    let mut ending = Ending::catch(args.ending)?;
     let server = start(resolve(args)?).await?;
     tell(&server, session.out)?;
     ending.wait().await;

@@ -1,0 +1,89 @@
+//! `credence node`: the host daemon, in the foreground.
+
+use crate::args::NodeArgs;
+use crate::daemon::{Ending, write_log};
+use crate::environment;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::pem;
+use crate::session::Session;
+use credence_attest::join_token::TEXT_BYTES;
+use credence_model::refusal::Kind;
+use credence_node::config::{CONFIG_BYTES_MAX, Config, ConfigFile};
+use credence_node::start::Node;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The verb of the process that keeps an actor's process tree together; see `main`.
+const SUPERVISOR_ARG: &str = "actor-init";
+
+/// What is printed once the node is connected; with `-o json` one line that a program can wait for.
+#[derive(Serialize)]
+struct Started {
+    node: String,
+    socket: PathBuf,
+    pid: u32,
+}
+
+pub(super) async fn run(args: NodeArgs, session: &Session) -> Result<(), Failure> {
+    write_log(&session.environment, "info")?;
+    let mut ending = Ending::catch(args.ending)?;
+    let join_token = args.join_token_file.as_deref().map(read_token).transpose()?;
+    let node = start(resolve(args)?, join_token).await?;
+    tokio::select! {
+        () = node.connected() => {
+            tell(&node, session.out)?;
+            ending.wait().await;
+        }
+        () = ending.wait() => {}
+    }
+    node.stop().await;
+    Ok(())
+}
+
+/// Starts a node; errors say what to do.
+pub(super) async fn start(config: Config, join_token: Option<Zeroizing<String>>) -> Result<Node, Failure> {
+    Node::start(config, join_token).await.map_err(|error| Failure::caused(Kind::Conflict, &error))
+}
+
+/// Adds what comes from the surroundings: this program as supervisor, its environment, and where sockets may lie.
+pub(super) fn with_surroundings(file: ConfigFile) -> Result<Config, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(Kind::Unavailable, format!("this program cannot find itself: {error}")))?;
+    let supervisor = (program, vec![SUPERVISOR_ARG.into()]);
+    file.resolve(supervisor, environment::variables(), environment::runtime_dir())
+        .map_err(|error| Failure::caused(Kind::Malformed, &error))
+}
+
+fn resolve(args: NodeArgs) -> Result<Config, Failure> {
+    let mut file = match &args.config {
+        Some(path) => ConfigFile::parse(path, &pem::read_text(path, CONFIG_BYTES_MAX)?)
+            .map_err(|error| Failure::caused(Kind::Malformed, &error))?,
+        None => ConfigFile::default(),
+    };
+    file.name = args.name.map(|name| name.to_string()).or(file.name);
+    file.connect = args.connect.or(file.connect);
+    file.data_dir = args.data_dir.or(file.data_dir);
+    if !args.workers.is_empty() {
+        file.workers = args.workers;
+    }
+    with_surroundings(file)
+}
+
+fn read_token(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    // Room for a line end.
+    let bytes = pem::read(path, TEXT_BYTES + 2)?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Failure::new(Kind::Malformed, format!("{} does not hold a join token", pem::name(path))))?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+fn tell(node: &Node, out: Output) -> Result<(), Failure> {
+    let started = Started { node: node.name().to_string(), socket: node.socket().to_owned(), pid: std::process::id() };
+    if out.is_object() {
+        return out.stream_object(&started);
+    }
+    out.line(format!("node {} is connected", started.node))?;
+    out.line(format!("  local programs  unix:{}", started.socket.display()))
+}

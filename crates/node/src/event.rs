@@ -1,0 +1,119 @@
+//! What the hub hears: from the stream, from the holders of bindings, and from programs of this machine.
+
+use crate::runtime::Running;
+use credence_attest::process_tree::TreeRoot;
+use credence_model::command::Held;
+use credence_model::id::{BindingId, Digest};
+use credence_model::refusal::Refusal;
+use credence_wire::node::{FromNode, to_node};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Most events that wait for the hub. Whoever has one waits; the hub never waits for them.
+pub(crate) const EVENTS_MAX: usize = 1024;
+
+/// Certificates in DER, leaf first.
+pub(crate) type Chain = Vec<Vec<u8>>;
+
+/// One thing that happened.
+pub(crate) enum Event {
+    /// On a stream to the control plane.
+    Stream {
+        /// Its number.
+        stream: u64,
+        /// What.
+        event: StreamEvent,
+    },
+    /// With a binding.
+    Holder {
+        /// Which.
+        binding: BindingId,
+        /// What.
+        event: HolderEvent,
+    },
+    /// A binding's X.509-SVID is to be renewed. Without an answer it was not.
+    Renew {
+        /// The binding.
+        held: Held,
+        /// Request for the fresh key, in DER.
+        csr: Vec<u8>,
+        /// Where the chain goes.
+        answer: oneshot::Sender<Chain>,
+    },
+    /// The node's own SVID is to be renewed. Without an answer it was not.
+    RenewNode {
+        /// Request for the fresh key, in DER.
+        csr: Vec<u8>,
+        /// Where the chain goes.
+        answer: oneshot::Sender<Chain>,
+    },
+    /// An actor wants a JWT-SVID.
+    Mint {
+        /// Its binding.
+        held: Held,
+        /// For whom.
+        audience: Vec<String>,
+        /// Where the token goes.
+        answer: oneshot::Sender<Result<String, Refusal>>,
+    },
+    /// A program of this machine wants to be an actor.
+    Run(Box<LocalRun>),
+    /// The node is to end.
+    Shutdown,
+}
+
+/// What happens on a stream.
+pub(crate) enum StreamEvent {
+    /// It was opened.
+    Opened {
+        /// What is to be sent.
+        out: mpsc::Sender<FromNode>,
+        /// Dropping it cuts the stream.
+        cut: oneshot::Sender<()>,
+    },
+    /// The control plane said something.
+    Heard(Box<to_node::Message>),
+    /// It is over.
+    Closed,
+}
+
+/// What happens with a binding.
+pub(crate) enum HolderEvent {
+    /// It runs and its identity is served; with what runs, if this node started it.
+    Started(Option<Arc<dyn Running>>),
+    /// It could not be started, and nothing of it is left.
+    StartFailed(String),
+    /// Its program ended with this code.
+    Exited(i32),
+    /// Nothing of it is left.
+    Stopped {
+        /// The archive of its state that the control plane has.
+        archive: Option<Digest>,
+        /// What kept its state from being kept.
+        trouble: Option<String>,
+    },
+}
+
+/// A process tree of this machine that is to be an actor.
+pub(crate) struct LocalRun {
+    /// The class, as NAMESPACE/NAME.
+    pub(crate) class: String,
+    /// The actor's id; empty if one is to be generated.
+    pub(crate) actor: String,
+    /// The tree.
+    pub(crate) root: TreeRoot,
+    /// What it is told.
+    pub(crate) notices: mpsc::Sender<RunNotice>,
+    /// Its exit code; closed without one when the caller is gone.
+    pub(crate) exited: oneshot::Receiver<i32>,
+}
+
+/// What a local program is told.
+pub(crate) enum RunNotice {
+    /// It is an actor now.
+    Bound(credence_wire::local::Bound),
+    /// It cannot be one.
+    Refused(Refusal),
+    /// It is none any more, and why.
+    Ended(String),
+}

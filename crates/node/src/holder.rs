@@ -1,0 +1,164 @@
+//! The holder of one binding: from the order to hold it until nothing of it is left.
+//!
+//! INVARIANTS
+//! - The endpoint is open before the program starts, so its first question is answered.
+//! - Before the end is told, the processes are gone, then the endpoint is closed and the keys are wiped; the state is packed
+//!   when nobody can change it any more.
+//! - Once what is served was taken back, it is never served again.
+
+mod process;
+mod slot;
+
+use crate::clock::wall;
+use crate::core::message::BindNotice;
+use crate::endpoint::{Endpoint, EndpointError, Identity, MintJwt, Served};
+use crate::event::{Event, HolderEvent, LocalRun};
+use crate::freshness;
+use crate::runtime::Driver;
+use crate::transfer::ChannelWatch;
+use credence_attest::process_tree::TreeRoot;
+use credence_credential::bundle::Bundle;
+use credence_model::actor::UnbindMode;
+use credence_model::command::Held;
+use credence_model::refusal::{Kind, Refusal};
+use futures_util::FutureExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// What all holders of a node work with.
+pub(crate) struct Workshop {
+    /// Runs programs.
+    pub(crate) driver: Arc<dyn Driver>,
+    /// Where the actors' sockets are.
+    pub(crate) socket_dir: PathBuf,
+    /// Where archives that were fetched lie until they are unpacked.
+    pub(crate) incoming_dir: PathBuf,
+    /// To the hub.
+    pub(crate) events: mpsc::Sender<Event>,
+    /// The trust domain's present bundle.
+    pub(crate) bundles: watch::Receiver<Arc<Bundle>>,
+    /// The present way to the control plane.
+    pub(crate) channel: ChannelWatch,
+}
+
+/// What is held.
+pub(crate) enum Tenant {
+    /// A program that this node starts.
+    Slot,
+    /// A process tree that runs already.
+    Process(Box<LocalRun>),
+}
+
+/// How the hub reaches a holder.
+pub(crate) struct Reins {
+    served: Arc<watch::Sender<Served>>,
+    mode: watch::Sender<Option<UnbindMode>>,
+}
+
+impl Reins {
+    /// Ends the binding, or ends it more harshly than before. Under the harsh modes nothing is served from this instant.
+    pub(crate) fn stop(&self, mode: UnbindMode) {
+        if is_harsh(mode) {
+            self.served.send_replace(Served::Ended);
+        }
+        self.mode.send_replace(Some(mode));
+    }
+}
+
+struct Holder {
+    workshop: Arc<Workshop>,
+    notice: Box<BindNotice>,
+    served: Arc<watch::Sender<Served>>,
+    mode: watch::Receiver<Option<UnbindMode>>,
+}
+
+/// Starts to hold a binding. What becomes of it is told to the hub.
+pub(crate) fn hold(workshop: Arc<Workshop>, notice: Box<BindNotice>, identity: Identity, tenant: Tenant) -> Reins {
+    let bundle = Arc::clone(&workshop.bundles.borrow());
+    let served = Arc::new(watch::Sender::new(Served::Live { identity: Arc::new(identity), bundle }));
+    let (mode, told) = watch::channel(None);
+    let reins = Reins { served: Arc::clone(&served), mode };
+    let holder = Holder { workshop, notice, served, mode: told };
+    tokio::spawn(async move {
+        let (events, binding) = (holder.workshop.events.clone(), holder.notice.binding);
+        let event = match tenant {
+            Tenant::Slot => holder.slot().await,
+            Tenant::Process(run) => holder.process(*run).await,
+        };
+        // Nobody to tell is the end of the whole node.
+        let _ = events.send(Event::Holder { binding, event }).await;
+    });
+    reins
+}
+
+impl Holder {
+    fn held(&self) -> Held {
+        self.notice.held()
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.workshop.socket_dir.join(format!("{}.sock", self.notice.binding))
+    }
+
+    async fn open(&self, root: TreeRoot) -> Result<Endpoint, EndpointError> {
+        let mint = mint(self.workshop.events.clone(), self.held());
+        Endpoint::open(&self.socket(), root, self.served.subscribe(), mint, wall).await
+    }
+
+    /// Takes the identity back, waits until nobody can ask any more, and wipes its key with the last reader.
+    async fn close(&self, endpoint: Endpoint) {
+        self.served.send_replace(Served::Ended);
+        endpoint.close().await;
+    }
+
+    async fn tell(&self, event: HolderEvent) {
+        let binding = self.notice.binding;
+        // Nobody to tell is the end of the whole node.
+        let _ = self.workshop.events.send(Event::Holder { binding, event }).await;
+    }
+
+    /// Whether its end was ordered already.
+    fn is_stopped(&self) -> bool {
+        self.mode.borrow().is_some()
+    }
+
+    /// Waits for the order to end.
+    async fn stopped(&mut self) -> UnbindMode {
+        let told = self.mode.wait_for(Option::is_some).await.ok().and_then(|mode| *mode);
+        // Whoever holds the reins is gone, and the node with it.
+        told.unwrap_or(UnbindMode::Drop)
+    }
+
+    /// Waits for the order to end at once.
+    async fn harshly_stopped(&mut self) {
+        let harsh = self.mode.wait_for(|mode| mode.is_some_and(is_harsh)).await.is_ok();
+        if !harsh {
+            tracing::debug!(binding = %self.notice.binding, "the node ends");
+        }
+    }
+
+    /// Keeps the identity fresh; never resolves.
+    fn fresh(&self) -> impl Future<Output = ()> + Send + use<> {
+        let Workshop { bundles, events, .. } = &*self.workshop;
+        freshness::keep(self.held(), Arc::clone(&self.served), bundles.clone(), events.clone())
+    }
+}
+
+fn is_harsh(mode: UnbindMode) -> bool {
+    matches!(mode, UnbindMode::Quarantine | UnbindMode::Drop)
+}
+
+/// Asks the hub, which asks the control plane.
+fn mint(events: mpsc::Sender<Event>, held: Held) -> MintJwt {
+    Arc::new(move |audience| {
+        let events = events.clone();
+        async move {
+            let away = || Refusal::new(Kind::Unavailable, "the node is not connected to the control plane; try again");
+            let (answer, answered) = oneshot::channel();
+            events.send(Event::Mint { held, audience, answer }).await.map_err(|_| away())?;
+            answered.await.unwrap_or_else(|_| Err(away()))
+        }
+        .boxed()
+    })
+}

@@ -1,0 +1,172 @@
+//! A binding whose program this node starts, stops and packs.
+
+use super::{Holder, is_harsh};
+use crate::endpoint::Endpoint;
+use crate::event::HolderEvent;
+use crate::runtime::{Prepared, Running, StartSpec};
+use crate::transfer;
+use credence_model::actor::UnbindMode;
+use credence_model::id::Digest;
+use std::error::Error;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it is tried to store a state archive, and the pause in between, in milliseconds.
+const PUTS_MAX: u32 = 20;
+const PUT_PAUSE_MS: u64 = 500;
+
+/// Why it did not start: in words, or because it was told to end before.
+enum NotStarted {
+    Failed(String),
+    Stopped,
+}
+
+impl Holder {
+    pub(super) async fn slot(mut self) -> HolderEvent {
+        let (endpoint, running) = match self.start().await {
+            Ok(started) => started,
+            Err(NotStarted::Failed(reason)) => return HolderEvent::StartFailed(reason),
+            Err(NotStarted::Stopped) => return HolderEvent::Stopped { archive: None, trouble: None },
+        };
+        self.tell(HolderEvent::Started(Some(Arc::clone(&running)))).await;
+        self.watch_over(&*running).await;
+        self.end(endpoint, &*running).await;
+        let kept = self.keep_state(&*running).await;
+        running.discard().await;
+        let (archive, trouble) = match kept {
+            Ok(archive) => (archive, None),
+            Err(trouble) => (None, Some(trouble)),
+        };
+        HolderEvent::Stopped { archive, trouble }
+    }
+
+    /// Stops between two steps if it was told to; what was made until then is taken away by being dropped.
+    async fn start(&self) -> Result<(Endpoint, Arc<dyn Running>), NotStarted> {
+        let archive = self.fetch().await?;
+        let prepared = self.prepare(archive).await?;
+        let endpoint = self.open(prepared.tree_root()).await.map_err(|error| failed(&error))?;
+        if self.is_stopped() {
+            self.close(endpoint).await;
+            return Err(NotStarted::Stopped);
+        }
+        match prepared.go().await {
+            Ok(running) => Ok((endpoint, running)),
+            Err(error) => {
+                self.close(endpoint).await;
+                Err(failed(&error))
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<Option<PathBuf>, NotStarted> {
+        let Some(digest) = self.notice.archive else { return Ok(None) };
+        let path = self.workshop.incoming_dir.join(format!("{}.in.tar", self.notice.binding));
+        let fetched = transfer::fetch(&self.workshop.channel, self.held(), digest, &path).await;
+        let fetched = fetched.map_err(|refusal| format!("its state could not be fetched: {refusal}"));
+        match fetched {
+            Ok(()) => Ok(Some(path)),
+            Err(reason) => {
+                remove(&path).await;
+                Err(NotStarted::Failed(reason))
+            }
+        }
+    }
+
+    async fn prepare(&self, archive: Option<PathBuf>) -> Result<Box<dyn Prepared>, NotStarted> {
+        let runtime = &self.notice.runtime;
+        let spec = StartSpec {
+            binding: self.notice.binding,
+            actor: self.notice.actor.clone(),
+            command: runtime.command.clone(),
+            env: runtime.env.iter().map(|var| (var.name.clone(), var.value.clone())).collect(),
+            pass_env: runtime.pass_env.clone(),
+            endpoint: self.socket(),
+            archive: archive.clone(),
+        };
+        let prepared = if self.is_stopped() { None } else { Some(self.workshop.driver.prepare(spec).await) };
+        if let Some(path) = archive {
+            remove(&path).await;
+        }
+        prepared.ok_or(NotStarted::Stopped)?.map_err(|error| failed(&error))
+    }
+
+    /// Until its end is ordered. A program that ends by itself is told, and then its end is ordered.
+    async fn watch_over(&mut self, running: &dyn Running) {
+        let mut fresh = pin!(self.fresh());
+        let mut gone = pin!(running.wait());
+        tokio::select! {
+            () = &mut fresh => {}
+            _ = self.stopped() => {}
+            code = &mut gone => self.tell(HolderEvent::Exited(code)).await,
+        }
+        self.stopped().await;
+    }
+
+    /// Gently, unless or until it is to be harsh.
+    async fn end(&mut self, endpoint: Endpoint, running: &dyn Running) {
+        let grace = Duration::from_secs(self.notice.runtime.stop_grace_secs);
+        if !is_harsh(self.stopped().await) {
+            let mut stopping = pin!(running.stop(grace));
+            tokio::select! {
+                _ = &mut stopping => {}
+                () = self.harshly_stopped() => {}
+            }
+        }
+        self.close(endpoint).await;
+        running.kill().await;
+    }
+
+    /// Packs and stores the state of an actor that is to go on, or that is evidence.
+    async fn keep_state(&mut self, running: &dyn Running) -> Result<Option<Digest>, String> {
+        if !matches!(self.stopped().await, UnbindMode::Suspend | UnbindMode::Quarantine) {
+            return Ok(None);
+        }
+        let trouble = |why: String| format!("its state could not be kept: {why}");
+        let archive = running.archive().await.map_err(|error| trouble(in_full(&error)))?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match transfer::put(&self.workshop.channel, self.held(), &archive.path).await {
+                Ok(stored) if stored == archive.digest => return Ok(Some(stored)),
+                Ok(other) => return Err(trouble(format!("{other} was stored instead of {}", archive.digest))),
+                Err(refusal) if tries == PUTS_MAX => return Err(trouble(refusal.to_string())),
+                Err(refusal) => tracing::debug!(binding = %self.notice.binding, %refusal, "state not stored yet"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(PUT_PAUSE_MS)) => {}
+                () = self.dropped() => return Ok(None),
+            }
+        }
+    }
+
+    async fn dropped(&mut self) {
+        // Whoever holds the reins is gone: that is the end as well.
+        let _ = self.mode.wait_for(|mode| *mode == Some(UnbindMode::Drop)).await.map(|mode| *mode);
+    }
+}
+
+fn failed(error: &dyn Error) -> NotStarted {
+    NotStarted::Failed(in_full(error))
+}
+
+/// An error with what caused it, in one line.
+fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+async fn remove(path: &std::path::Path) {
+    if let Err(error) = tokio::fs::remove_file(path).await
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "an archive that was fetched is left over");
+    }
+}

@@ -1,0 +1,198 @@
+//! The hub: the one task that owns the state machine. Everything that happens to the node passes through here, and every
+//! effect starts here.
+//!
+//! INVARIANT: the hub never waits for anybody who may wait for it. It sends only where there is room: a stream that does
+//! not take more is cut, a question that cannot be asked is refused.
+
+mod call;
+mod holding;
+mod stream;
+
+use crate::clock::MonoClock;
+use crate::core::message::BindNotice;
+use crate::core::{Core, Effect, Input, MonoMs};
+use crate::event::{Chain, Event, HolderEvent, LocalRun, RunNotice};
+use crate::holder::{Reins, Workshop};
+use crate::reservoir::Reservoir;
+use crate::runtime::Running;
+use credence_credential::bundle::Bundle;
+use credence_model::id::{BindingId, WorkerRef};
+use credence_model::refusal::{Kind, Refusal};
+use credence_model::spiffe_id::TrustDomain;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use stream::OpenStream;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+/// Most questions to the control plane, of each kind, that wait for an answer.
+const ASKED_MAX: usize = 4096;
+/// Longest end of a node that was told to end, in milliseconds: the longest grace of a class, and a little.
+const SHUTDOWN_MS_MAX: u64 = 75_000;
+
+/// What the hub is made with.
+pub(crate) struct HubParts {
+    pub(crate) workers: Vec<WorkerRef>,
+    pub(crate) trust_domain: TrustDomain,
+    pub(crate) workshop: Arc<Workshop>,
+    pub(crate) bundles: watch::Sender<Arc<Bundle>>,
+    pub(crate) connected: watch::Sender<bool>,
+    pub(crate) log_dir: PathBuf,
+}
+
+/// The node's one owner of state.
+pub(crate) struct Hub {
+    parts: HubParts,
+    clock: MonoClock,
+    core: Core,
+    stream: Option<OpenStream>,
+    reservoir: Reservoir,
+    holders: BTreeMap<BindingId, Held>,
+    /// Bindings of process trees whose callers are not known yet.
+    unclaimed: BTreeMap<BindingId, Box<BindNotice>>,
+    /// Process trees that wait for their binding, by request.
+    runs: HashMap<u64, Box<LocalRun>>,
+    /// JWT-SVIDs that were asked for, by request.
+    mints: HashMap<u64, oneshot::Sender<Result<String, Refusal>>>,
+    /// X.509-SVIDs that were asked for.
+    renewals: HashMap<BindingId, oneshot::Sender<Chain>>,
+    node_renewal: Option<oneshot::Sender<Chain>>,
+    last_request: u64,
+    /// Room for questions of the control plane that are being answered.
+    calls: Arc<Semaphore>,
+    ends_by: Option<Instant>,
+}
+
+/// A binding that is held.
+struct Held {
+    reins: Reins,
+    running: Option<Arc<dyn Running>>,
+}
+
+impl Hub {
+    pub(crate) fn new(parts: HubParts) -> Self {
+        Self {
+            core: Core::new(parts.workers.clone()),
+            parts,
+            clock: MonoClock::start(),
+            stream: None,
+            reservoir: Reservoir::default(),
+            holders: BTreeMap::new(),
+            unclaimed: BTreeMap::new(),
+            runs: HashMap::new(),
+            mints: HashMap::new(),
+            renewals: HashMap::new(),
+            node_renewal: None,
+            last_request: 0,
+            calls: Arc::new(Semaphore::new(call::CALLS_MAX)),
+            ends_by: None,
+        }
+    }
+
+    /// Works until the node was told to end and everything has ended.
+    pub(crate) async fn work(mut self, mut events: mpsc::Receiver<Event>) {
+        loop {
+            let deadline = self.core.next_deadline();
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => self.take(event),
+                    None => return,
+                },
+                () = until(self.clock, deadline) => self.step(Input::Tick),
+                () = expired(self.ends_by) => return tracing::warn!("not everything has ended in time"),
+            }
+            if self.ends_by.is_some() && self.is_at_rest() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the end has nothing left to wait for. Without a stream nobody can be told, and the leases tell it.
+    fn is_at_rest(&self) -> bool {
+        self.holders.is_empty() && (self.core.is_settled() || self.core.connected().is_none())
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Stream { stream, event } => self.streamed(stream, event),
+            Event::Holder { binding, event } => self.holder_told(binding, event),
+            Event::Renew { held, csr, answer } => self.renew(held, csr, answer),
+            Event::RenewNode { csr, answer } => self.renew_node(csr, answer),
+            Event::Mint { held, audience, answer } => self.mint(held, audience, answer),
+            Event::Run(run) => self.run(run),
+            Event::Shutdown => {
+                self.ends_by = Some(Instant::now() + Duration::from_millis(SHUTDOWN_MS_MAX));
+                self.step(Input::Shutdown);
+            }
+        }
+    }
+
+    fn holder_told(&mut self, binding: BindingId, event: HolderEvent) {
+        let input = match event {
+            HolderEvent::Started(running) => {
+                if let Some(held) = self.holders.get_mut(&binding) {
+                    held.running = running;
+                }
+                Input::Started { binding }
+            }
+            HolderEvent::Exited(code) => Input::Exited { binding, code },
+            HolderEvent::StartFailed(reason) => {
+                self.holders.remove(&binding);
+                tracing::warn!(%binding, reason, "a binding could not be started");
+                Input::StartFailed { binding, reason }
+            }
+            HolderEvent::Stopped { archive, trouble } => {
+                self.holders.remove(&binding);
+                tracing::info!(%binding, trouble, "a binding is over");
+                Input::Stopped { binding, archive, trouble }
+            }
+        };
+        self.step(input);
+    }
+
+    /// Steps the state machine and does what it says.
+    fn step(&mut self, input: Input) {
+        let effects = self.core.step(self.clock.now(), input);
+        for effect in effects {
+            match effect {
+                Effect::Send { stream, message } => self.send_on(stream, crate::protocol::from_node(message)),
+                Effect::Start(notice) => self.start(notice),
+                Effect::Stop { binding, mode } => self.stop(binding, mode),
+                Effect::Disconnect { stream } => self.disconnect(stream),
+            }
+        }
+        self.reservoir.keep_claimed(|binding| self.core.holds(binding));
+        let is_connected = self.core.connected().is_some();
+        self.parts.connected.send_if_modified(|connected| std::mem::replace(connected, is_connected) != is_connected);
+    }
+
+    fn next_request(&mut self) -> u64 {
+        self.last_request += 1;
+        self.last_request
+    }
+}
+
+fn away() -> Refusal {
+    Refusal::new(Kind::Unavailable, "the node is not connected to the control plane").retry_after_ms(1_000)
+}
+
+fn refuse(run: &LocalRun, refusal: Refusal) {
+    // The caller may have gone already.
+    let _ = run.notices.try_send(RunNotice::Refused(refusal));
+}
+
+async fn until(clock: MonoClock, deadline: Option<MonoMs>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(clock.at(deadline)).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn expired(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

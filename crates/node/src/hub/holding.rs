@@ -1,0 +1,70 @@
+//! What the hub starts and stops.
+
+use super::{Held, Hub, refuse};
+use crate::core::Input;
+use crate::core::message::BindNotice;
+use crate::endpoint::Identity;
+use crate::event::LocalRun;
+use crate::freshness;
+use crate::holder::{Tenant, hold};
+use credence_credential::x509_svid;
+use credence_model::actor::UnbindMode;
+use credence_model::id::BindingId;
+use credence_model::refusal::{Kind, Refusal};
+use credence_model::worker::WorkerKind;
+use std::sync::Arc;
+
+impl Hub {
+    /// Sets the key aside that a binding's first certificate is for.
+    pub(super) fn claim(&mut self, notice: &BindNotice) {
+        let key = notice.chain.first().and_then(|leaf| x509_svid::inspect(leaf).ok()).map(|leaf| leaf.key);
+        if !key.is_some_and(|key| self.reservoir.claim(notice.binding, &key)) {
+            tracing::error!(binding = %notice.binding, "a binding came with a certificate for a key that is not ours");
+        }
+    }
+
+    pub(super) fn start(&mut self, notice: Box<BindNotice>) {
+        match notice.kind {
+            WorkerKind::Slot => self.hold(notice, Tenant::Slot),
+            WorkerKind::Process => drop(self.unclaimed.insert(notice.binding, notice)),
+        }
+    }
+
+    /// The caller of a process binding is known now.
+    pub(super) fn hold_process(&mut self, notice: Box<BindNotice>, run: Box<LocalRun>) {
+        self.hold(notice, Tenant::Process(run));
+    }
+
+    fn hold(&mut self, notice: Box<BindNotice>, tenant: Tenant) {
+        let binding = notice.binding;
+        match self.identity(&notice) {
+            Ok(identity) => {
+                tracing::info!(%binding, actor = %notice.actor, epoch = notice.epoch.0, worker = %notice.worker, "bound");
+                let reins = hold(Arc::clone(&self.parts.workshop), notice, identity, tenant);
+                self.holders.insert(binding, Held { reins, running: None });
+            }
+            Err(reason) => {
+                tracing::error!(%binding, reason, "a binding cannot be held");
+                if let Tenant::Process(run) = tenant {
+                    refuse(&run, Refusal::new(Kind::Unavailable, reason.clone()));
+                }
+                self.step(Input::StartFailed { binding, reason });
+            }
+        }
+    }
+
+    fn identity(&mut self, notice: &BindNotice) -> Result<Identity, String> {
+        let key = self.reservoir.take(notice.binding).ok_or("its certificate is for a key that is not this node's")?;
+        let bundle = Arc::clone(&self.parts.bundles.borrow());
+        let identity = freshness::identity(notice.held(), &notice.spiffe_id, notice.chain.clone(), &key, &bundle);
+        identity.map_err(|error| error.to_string())
+    }
+
+    pub(super) fn stop(&mut self, binding: BindingId, mode: UnbindMode) {
+        if let Some(held) = self.holders.get(&binding) {
+            held.reins.stop(mode);
+        } else if self.unclaimed.remove(&binding).is_some() {
+            self.step(Input::Stopped { binding, archive: None, trouble: None });
+        }
+    }
+}

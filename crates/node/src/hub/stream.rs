@@ -1,0 +1,227 @@
+//! What the hub hears from the control plane and asks of it.
+
+use super::{ASKED_MAX, Hub, away, refuse};
+use crate::core::Input;
+use crate::event::{Chain, LocalRun, StreamEvent};
+use crate::identity::read_bundle;
+use crate::protocol;
+use crate::reservoir::OFFER_KEYS_MAX;
+use credence_model::command::Held;
+use credence_model::id::BindingId;
+use credence_model::refusal::{Kind, Refusal};
+use credence_wire::node as wire;
+use credence_wire::node::{bind_process_result, from_node, to_node};
+use std::sync::Arc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+/// A stream that is open.
+pub(super) struct OpenStream {
+    number: u64,
+    pub(super) out: mpsc::Sender<wire::FromNode>,
+    /// Dropping it cuts the stream.
+    _cut: oneshot::Sender<()>,
+}
+
+// What happens on a stream.
+impl Hub {
+    pub(super) fn streamed(&mut self, stream: u64, event: StreamEvent) {
+        match event {
+            StreamEvent::Opened { out, cut } => {
+                self.forget_asked();
+                self.stream = Some(OpenStream { number: stream, out, _cut: cut });
+                self.step(Input::Opened { stream });
+            }
+            StreamEvent::Closed => {
+                if self.stream.take_if(|open| open.number == stream).is_some() {
+                    self.forget_asked();
+                }
+                self.step(Input::Closed { stream });
+            }
+            StreamEvent::Heard(message) => {
+                if let Err(refusal) = self.heard(stream, *message) {
+                    tracing::error!(%refusal, "the control plane said something that cannot be understood");
+                    self.disconnect(stream);
+                }
+            }
+        }
+    }
+
+    fn heard(&mut self, stream: u64, message: to_node::Message) -> Result<(), Refusal> {
+        match message {
+            to_node::Message::Welcome(welcome) => self.welcomed(stream, welcome)?,
+            to_node::Message::HeartbeatAck(ack) => self.step(Input::HeartbeatAck { stream, number: ack.number }),
+            to_node::Message::Bind(bind) => {
+                let bind = Box::new(protocol::bind(bind)?);
+                self.claim(&bind);
+                self.step(Input::Bind { stream, bind });
+            }
+            to_node::Message::Unbind(unbind) => {
+                self.step(Input::Unbind { stream, unbind: protocol::unbind(&unbind)? });
+            }
+            to_node::Message::X509Svid(svid) => {
+                let binding =
+                    BindingId::parse(&svid.binding).map_err(|error| protocol::malformed("x509_svid.binding", error))?;
+                answer(self.renewals.remove(&binding), svid.x509_svid);
+            }
+            to_node::Message::NodeSvid(svid) => answer(self.node_renewal.take(), svid.x509_svid),
+            to_node::Message::JwtSvid(svid) => {
+                let refused = svid.refused.map(protocol::refusal);
+                answer(self.mints.remove(&svid.request), refused.map_or(Ok(svid.svid), Err));
+            }
+            to_node::Message::Bundle(bundle) => self.take_bundle(&bundle)?,
+            to_node::Message::BindProcessResult(result) => self.bound(result)?,
+            to_node::Message::KeysWanted(wanted) => {
+                self.offer_keys(usize::try_from(wanted.count).unwrap_or(OFFER_KEYS_MAX));
+            }
+            to_node::Message::Call(call) => self.called(call),
+            to_node::Message::Refused(refused) => {
+                tracing::warn!(refusal = %protocol::refusal(refused), "the control plane refused a report");
+            }
+        }
+        Ok(())
+    }
+
+    fn welcomed(&mut self, stream: u64, welcome: wire::Welcome) -> Result<(), Refusal> {
+        if welcome.trust_domain != self.parts.trust_domain.as_str() {
+            let message = format!("{:?} is not {}", welcome.trust_domain, self.parts.trust_domain);
+            return Err(protocol::malformed("welcome.trust_domain", message));
+        }
+        if let Some(bundle) = &welcome.bundle {
+            self.take_bundle(bundle)?;
+        }
+        let unbind = welcome.unbind.iter().map(protocol::unbind).collect::<Result<_, _>>()?;
+        let wire::Welcome { session, lease_ms, heartbeat_ms, reservoir_keys, .. } = welcome;
+        self.step(Input::Welcome { stream, session, lease_ms, heartbeat_ms, unbind });
+        tracing::info!(session, lease_ms, "connected to the control plane");
+        self.reservoir.begin();
+        self.offer_keys(usize::try_from(reservoir_keys).unwrap_or(OFFER_KEYS_MAX));
+        Ok(())
+    }
+
+    fn take_bundle(&mut self, bundle: &wire::Bundle) -> Result<(), Refusal> {
+        let read = read_bundle(&self.parts.trust_domain, &bundle.document);
+        let read = Arc::new(read.map_err(|error| protocol::malformed("bundle.document", error))?);
+        self.parts.bundles.send_if_modified(|present| {
+            let is_newer = **present != *read && read.sequence >= present.sequence;
+            if is_newer {
+                *present = read;
+            }
+            is_newer
+        });
+        Ok(())
+    }
+
+    fn offer_keys(&mut self, count: usize) {
+        match self.reservoir.fill(count) {
+            Ok(csrs) => self.send(from_node::Message::KeyOffer(wire::KeyOffer { csrs })).unwrap_or_default(),
+            Err(error) => tracing::error!(%error, "no keys for coming bindings"),
+        }
+    }
+
+    fn bound(&mut self, result: wire::BindProcessResult) -> Result<(), Refusal> {
+        let Some(run) = self.runs.remove(&result.request) else { return Ok(()) };
+        match result.result.ok_or_else(|| protocol::malformed("bind_process_result.result", "it is missing"))? {
+            bind_process_result::Result::Refused(refused) => refuse(&run, protocol::refusal(refused)),
+            bind_process_result::Result::Binding(binding) => {
+                let binding = BindingId::parse(&binding)
+                    .map_err(|error| protocol::malformed("bind_process_result.binding", error))?;
+                match self.unclaimed.remove(&binding) {
+                    Some(notice) => self.hold_process(notice, run),
+                    None => refuse(&run, Refusal::new(Kind::Unavailable, "this node could not take the actor on")),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+// What is asked.
+impl Hub {
+    pub(super) fn renew(&mut self, held: Held, csr: Vec<u8>, answer: oneshot::Sender<Chain>) {
+        let renew = wire::RenewX509 { held: Some(protocol::held(held)), csr };
+        if self.send(from_node::Message::RenewX509(renew)).is_ok() {
+            self.renewals.insert(held.binding, answer);
+        }
+    }
+
+    pub(super) fn renew_node(&mut self, csr: Vec<u8>, answer: oneshot::Sender<Chain>) {
+        if self.send(from_node::Message::RenewNode(wire::RenewNode { csr })).is_ok() {
+            self.node_renewal = Some(answer);
+        }
+    }
+
+    pub(super) fn mint(&mut self, held: Held, audience: Vec<String>, answer: oneshot::Sender<Result<String, Refusal>>) {
+        self.mints.retain(|_, waiting| !waiting.is_closed());
+        let request = self.next_request();
+        let mint = wire::MintJwt { request, held: Some(protocol::held(held)), audience };
+        let asked =
+            if self.mints.len() < ASKED_MAX { self.send(from_node::Message::MintJwt(mint)) } else { Err(away()) };
+        match asked {
+            Ok(()) => drop(self.mints.insert(request, answer)),
+            // Whoever asked may have gone away.
+            Err(refusal) => drop(answer.send(Err(refusal))),
+        }
+    }
+
+    pub(super) fn run(&mut self, run: Box<LocalRun>) {
+        self.runs.retain(|_, waiting| !waiting.notices.is_closed());
+        let request = self.next_request();
+        let bind = wire::BindProcess { request, class: run.class.clone(), actor: run.actor.clone() };
+        let is_welcome = self.core.connected().is_some() && self.runs.len() < ASKED_MAX && self.ends_by.is_none();
+        let asked = if is_welcome { self.send(from_node::Message::BindProcess(bind)) } else { Err(away()) };
+        match asked {
+            Ok(()) => drop(self.runs.insert(request, run)),
+            Err(refusal) => refuse(&run, refusal),
+        }
+    }
+}
+
+// Sending.
+impl Hub {
+    /// Sends on the present stream.
+    pub(super) fn send(&mut self, message: from_node::Message) -> Result<(), Refusal> {
+        let Some(number) = self.stream.as_ref().map(|open| open.number) else { return Err(away()) };
+        self.send_on(number, message);
+        Ok(())
+    }
+
+    pub(super) fn send_on(&mut self, stream: u64, message: from_node::Message) {
+        let Some(open) = self.stream.as_ref().filter(|open| open.number == stream) else { return };
+        match open.out.try_send(wire::FromNode { message: Some(message) }) {
+            // One that is closed says so itself.
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(_)) => {
+                tracing::warn!("the control plane does not read; its stream is cut");
+                self.disconnect(stream);
+            }
+        }
+    }
+
+    /// Cuts a stream; that it is closed is heard afterwards.
+    pub(super) fn disconnect(&mut self, stream: u64) {
+        if self.stream.take_if(|open| open.number == stream).is_some() {
+            self.forget_asked();
+        }
+    }
+
+    /// What was asked on a stream that is over will not be answered.
+    fn forget_asked(&mut self) {
+        for (_, mint) in self.mints.drain() {
+            // Whoever asked may have gone away.
+            let _ = mint.send(Err(away()));
+        }
+        self.renewals.clear();
+        self.node_renewal = None;
+        self.runs.drain().for_each(|(_, run)| refuse(&run, away()));
+        for (binding, _) in std::mem::take(&mut self.unclaimed) {
+            let reason = "the stream to the control plane broke before it said whose binding this is".to_owned();
+            self.step(Input::StartFailed { binding, reason });
+        }
+    }
+}
+
+fn answer<T>(to: Option<oneshot::Sender<T>>, what: T) {
+    // Whoever asked may have gone away.
+    let _ = to.map(|to| to.send(what));
+}

@@ -1,0 +1,149 @@
+//! `node.sock`: where programs of this machine become actors (`credence run`).
+//!
+//! Whoever asks is known by the kernel's evidence about the socket: the calling process is the root of the tree that the
+//! identity is for, and only root and the node's own user may ask.
+
+use crate::event::{Event, LocalRun, RunNotice};
+use crate::protocol;
+use credence_attest::process_tree::{Peer, ProcessTreeError, TreeRoot, peer_of};
+use credence_model::refusal::{Kind, Refusal};
+use credence_wire::local::local_service_server::{LocalService, LocalServiceServer};
+use credence_wire::local::{Begin, Ended, RunEvent, RunRequest, run_event, run_request};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use prost::Message as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+/// Most connections of local programs at once.
+const CONNECTIONS_MAX: usize = 256;
+/// Most notices that a program has not read: it is told at most three.
+const NOTICES_MAX: usize = 4;
+/// How long the first message may take, in seconds.
+const BEGIN_SECS_MAX: u64 = 10;
+/// Pause after an accept that failed, which it does when descriptors have run out, in milliseconds.
+const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Accepts until it is dropped.
+pub(crate) async fn serve(listener: UnixListener, events: mpsc::Sender<Event>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let events = events.clone();
+                tokio::spawn(async move {
+                    connection(stream, events).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the node's socket cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: UnixStream, events: mpsc::Sender<Event>) {
+    let root = caller(&stream).inspect_err(|refusal| tracing::warn!(%refusal, "a local program was refused"));
+    let service = LocalServiceServer::new(Local { root, events });
+    let served = Builder::new(TokioExecutor::new())
+        .http2_only()
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a local program's connection broke");
+    }
+}
+
+/// The process tree of whoever is connected.
+fn caller(stream: &UnixStream) -> Result<TreeRoot, Refusal> {
+    let unknown = |error: ProcessTreeError| Refusal::new(error.kind(), error.to_string());
+    let peer: Peer = peer_of(stream).map_err(unknown)?;
+    if peer.uid != 0 && peer.uid != rustix::process::getuid().as_raw() {
+        let message = format!("user {} may not make programs actors of this node", peer.uid);
+        return Err(Refusal::new(Kind::Denied, message).hint("Ask as root or as the node's own user"));
+    }
+    let root = TreeRoot::of(peer.pid).map_err(unknown)?;
+    if peer.is_alive().map_err(unknown)? { Ok(root) } else { Err(unknown(ProcessTreeError::NoProcess(peer.pid))) }
+}
+
+struct Local {
+    root: Result<TreeRoot, Refusal>,
+    events: mpsc::Sender<Event>,
+}
+
+#[tonic::async_trait]
+impl LocalService for Local {
+    type RunStream = ReceiverStream<Result<RunEvent, Status>>;
+
+    async fn run(&self, request: Request<Streaming<RunRequest>>) -> Result<Response<Self::RunStream>, Status> {
+        let root = self.root.clone().map_err(|refusal| status(&refusal))?;
+        let mut requests = request.into_inner();
+        let Begin { class, actor } = begin(&mut requests).await.map_err(|refusal| status(&refusal))?;
+        let (notices, noticed) = mpsc::channel(NOTICES_MAX);
+        let (exited, exits) = oneshot::channel();
+        let run = Box::new(LocalRun { class, actor, root, notices, exited: exits });
+        let away = |_| status(&Refusal::new(Kind::Unavailable, "the node is going down"));
+        self.events.send(Event::Run(run)).await.map_err(away)?;
+        let (answers, answered) = mpsc::channel(NOTICES_MAX);
+        tokio::spawn(relay(requests, exited, noticed, answers));
+        Ok(Response::new(ReceiverStream::new(answered)))
+    }
+}
+
+async fn begin(requests: &mut Streaming<RunRequest>) -> Result<Begin, Refusal> {
+    let late = || protocol::malformed("begin", format!("it did not come within {BEGIN_SECS_MAX} s"));
+    let first = tokio::time::timeout(Duration::from_secs(BEGIN_SECS_MAX), requests.message()).await;
+    match first.map_err(|_| late())? {
+        Ok(Some(RunRequest { message: Some(run_request::Message::Begin(begin)) })) => Ok(begin),
+        _ => Err(protocol::malformed("begin", "it must be the first message")),
+    }
+}
+
+/// Carries notices out and the exit code in. When the caller goes away, dropping `exited` says so.
+async fn relay(
+    mut requests: Streaming<RunRequest>,
+    exited: oneshot::Sender<i32>,
+    mut notices: mpsc::Receiver<RunNotice>,
+    answers: mpsc::Sender<Result<RunEvent, Status>>,
+) {
+    let mut exited = Some(exited);
+    loop {
+        tokio::select! {
+            request = requests.message(), if exited.is_some() => match request {
+                Ok(Some(RunRequest { message: Some(run_request::Message::Exited(code)) })) => {
+                    // Nobody waits for the code of a binding that is over.
+                    let _ = exited.take().map(|exited| exited.send(code));
+                }
+                // The end of the caller, or something that is none of our words: both end the run.
+                _ => drop(exited.take()),
+            },
+            notice = notices.recv() => {
+                let event = match notice {
+                    Some(RunNotice::Bound(bound)) => Ok(run_event::Event::Bound(bound)),
+                    Some(RunNotice::Ended(reason)) => Ok(run_event::Event::Ended(Ended { reason })),
+                    Some(RunNotice::Refused(refusal)) => Err(status(&refusal)),
+                    None => return,
+                };
+                let answer = event.map(|event| RunEvent { event: Some(event) });
+                if answers.send(answer).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A refusal as a gRPC status. The details say everything, as the protocol's own message; the code only that it is one.
+fn status(refusal: &Refusal) -> Status {
+    let details = protocol::refused(refusal).encode_to_vec();
+    Status::with_details(Code::FailedPrecondition, refusal.to_string(), details.into())
+}

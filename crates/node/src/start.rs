@@ -1,0 +1,303 @@
+//! The node's start and end: what is kept where, and in which order everything comes up.
+
+use crate::attest::{AttestError, attest};
+use crate::clock::wall;
+use crate::config::Config;
+use crate::dial::Dial;
+use crate::event::{EVENTS_MAX, Event};
+use crate::freshness;
+use crate::holder::Workshop;
+use crate::hub::{Hub, HubParts};
+use crate::identity::{IdentityError, NodeIdentity};
+use crate::local;
+use crate::reservoir;
+use crate::runtime::RuntimeError;
+use crate::runtime::process::{ProcessDriver, ProcessSettings};
+use crate::session::Session;
+use credence_credential::bundle::Bundle;
+use credence_model::id::NodeName;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use zeroize::Zeroizing;
+
+/// Below the data directory: the actors' private directories and archives, and their logs.
+const STATE_DIR: &str = "state";
+const LOG_DIR: &str = "logs";
+/// How long the control plane may take to renew the node's SVID, and the pause after it did not, in seconds.
+const RENEW_SECS_MAX: u64 = 10;
+const RENEW_AGAIN_SECS: u64 = 30;
+
+/// Why a node does not start. Each says what to do.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Another process uses the data directory.
+    #[error("the data directory {} is in use by another node; stop it first, or choose another with --data-dir", .0.display())]
+    InUse(PathBuf),
+    /// It has no identity, and nothing to get one with.
+    #[error("this node has no valid identity in {}; pass a join token with --join-token-file (credence token create)", .0.display())]
+    NoIdentity(PathBuf),
+    /// The saved identity is another node's.
+    #[error("the identity in {} belongs to {found}; choose another --data-dir, or that --name", dir.display())]
+    OtherNode {
+        /// The data directory.
+        dir: PathBuf,
+        /// Whose it is.
+        found: String,
+    },
+    /// It was not let in.
+    #[error(transparent)]
+    Attest(#[from] AttestError),
+    /// Its identity cannot be read or written.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Programs cannot be run.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// A file, directory or socket is in the way.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was attempted.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    name: NodeName,
+    socket: PathBuf,
+    connected: watch::Receiver<bool>,
+    events: mpsc::Sender<Event>,
+    hub: JoinHandle<()>,
+    /// Ended with the node.
+    others: JoinSet<()>,
+    /// Locked as long as the node runs.
+    _lock: File,
+}
+
+impl Node {
+    /// Whether a node that starts on this data directory needs a join token.
+    pub fn needs_join_token(data_dir: &Path) -> Result<bool, StartError> {
+        Ok(NodeIdentity::load(data_dir, wall())?.is_none())
+    }
+
+    /// Opens the data directory, attests if there is no valid identity yet, and begins to connect. The join token is not
+    /// looked at if there is one.
+    pub async fn start(config: Config, join_token: Option<Zeroizing<String>>) -> Result<Self, StartError> {
+        private_dir(&config.data_dir)?;
+        let lock = lock(&config.data_dir)?;
+        let dial = Dial::new(config.connect.clone());
+        let identity = identity(&config, &dial, join_token).await?;
+        let (driver, socket_dir) = (driver(&config)?, config.socket_dir());
+        clean_sockets(&socket_dir)?;
+        let (local_socket, listener) = local_socket(&config, &socket_dir)?;
+
+        let trust_domain = identity.trust_domain();
+        let (events, happening) = mpsc::channel(EVENTS_MAX);
+        let (bundles, bundle) = watch::channel(Arc::new(identity.bundle().clone()));
+        let (identities, identity) = watch::channel(Arc::new(identity));
+        let (channels, channel) = watch::channel(None);
+        let (connections, connected) = watch::channel(false);
+        let incoming_dir = config.data_dir.join(STATE_DIR);
+        let workshop = Workshop {
+            driver: Arc::new(driver),
+            socket_dir,
+            incoming_dir,
+            events: events.clone(),
+            bundles: bundle.clone(),
+            channel,
+        };
+        let hub = Hub::new(HubParts {
+            workers: config.workers.clone(),
+            trust_domain,
+            workshop: Arc::new(workshop),
+            bundles,
+            connected: connections,
+            log_dir: config.data_dir.join(LOG_DIR),
+        });
+        let session = Session {
+            dial,
+            server_path: config.server_path.clone(),
+            identity,
+            bundles: bundle.clone(),
+            events: events.clone(),
+            channel: channels,
+        };
+        let mut others = JoinSet::new();
+        others.spawn(session.keep_open());
+        others.spawn(local::serve(listener, events.clone()));
+        others.spawn(keep_identity(config.data_dir.clone(), identities, bundle, events.clone()));
+        let hub = tokio::spawn(hub.work(happening));
+        Ok(Self { name: config.name, socket: local_socket, connected, events, hub, others, _lock: lock })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &NodeName {
+        &self.name
+    }
+
+    /// Where programs of this machine become actors.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Resolves when the control plane has welcomed the node (again).
+    pub async fn connected(&self) {
+        let mut connected = self.connected.clone();
+        if connected.wait_for(|connected| *connected).await.is_err() {
+            // The hub ended: the node will never be connected.
+            std::future::pending().await
+        }
+    }
+
+    /// Suspends its actors, tells the control plane, and ends. Those whose end could not be told are lost until their
+    /// lease is over.
+    pub async fn stop(mut self) {
+        // A hub that is gone has nothing to end.
+        let _ = self.events.send(Event::Shutdown).await;
+        if let Err(error) = self.hub.await {
+            tracing::error!(%error, "the node did not end in order");
+        }
+        self.others.shutdown().await;
+        // Whoever starts next replaces the socket anyway.
+        let _ = fs::remove_file(&self.socket);
+    }
+}
+
+async fn identity(
+    config: &Config,
+    dial: &Dial,
+    join_token: Option<Zeroizing<String>>,
+) -> Result<NodeIdentity, StartError> {
+    let found = match NodeIdentity::load(&config.data_dir, wall())? {
+        Some(saved) => saved,
+        None => {
+            let token = join_token.ok_or_else(|| StartError::NoIdentity(config.data_dir.clone()))?;
+            let fresh = attest(dial, &config.server_path, &config.name, &token, wall()).await?;
+            fresh.save(&config.data_dir)?;
+            fresh
+        }
+    };
+    let id = &found.svid().id;
+    if id.path().rsplit('/').next() != Some(config.name.as_str()) {
+        return Err(StartError::OtherNode { dir: config.data_dir.clone(), found: id.to_string() });
+    }
+    Ok(found)
+}
+
+/// Renews the node's own SVID at half of its life, again and again.
+async fn keep_identity(
+    dir: PathBuf,
+    identities: watch::Sender<Arc<NodeIdentity>>,
+    bundles: watch::Receiver<Arc<Bundle>>,
+    events: mpsc::Sender<Event>,
+) {
+    let mut pause = half_life(&identities.borrow());
+    loop {
+        tokio::time::sleep(pause).await;
+        let bundle = Arc::clone(&bundles.borrow());
+        pause = match renew(&dir, &bundle, &events).await {
+            Ok(fresh) => {
+                let pause = half_life(&fresh);
+                identities.send_replace(Arc::new(fresh));
+                pause
+            }
+            Err(why) => {
+                tracing::warn!(why, "the node's own SVID was not renewed");
+                Duration::from_secs(RENEW_AGAIN_SECS)
+            }
+        };
+    }
+}
+
+fn half_life(identity: &NodeIdentity) -> Duration {
+    freshness::left(identity.leaf(), identity.svid().not_after)
+}
+
+async fn renew(dir: &Path, bundle: &Bundle, events: &mpsc::Sender<Event>) -> Result<NodeIdentity, String> {
+    let (key, csr) = reservoir::fresh().map_err(|error| error.to_string())?;
+    let (answer, answered) = oneshot::channel();
+    events.send(Event::RenewNode { csr, answer }).await.map_err(|_| "the node ends")?;
+    let late = |_| format!("the control plane did not answer within {RENEW_SECS_MAX} s");
+    let chain = tokio::time::timeout(Duration::from_secs(RENEW_SECS_MAX), answered).await.map_err(late)?;
+    let chain = chain.map_err(|_| "the node is not connected")?;
+    let fresh = NodeIdentity::new(chain, key, bundle.clone(), wall()).map_err(|error| error.to_string())?;
+    fresh.save(dir).map_err(|error| error.to_string())?;
+    Ok(fresh)
+}
+
+fn driver(config: &Config) -> Result<ProcessDriver, RuntimeError> {
+    let (supervisor, supervisor_args) = config.supervisor.clone();
+    let driver = ProcessDriver::new(ProcessSettings {
+        supervisor,
+        supervisor_args,
+        state_dir: config.data_dir.join(STATE_DIR),
+        log_dir: config.data_dir.join(LOG_DIR),
+        environment: config.environment.clone(),
+        now: wall,
+    })?;
+    // What an earlier life left behind; its programs ended with it.
+    driver.clean()?;
+    Ok(driver)
+}
+
+/// Two nodes on one directory would fight for its identity.
+fn lock(dir: &Path) -> Result<File, StartError> {
+    let path = dir.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(StartError::InUse(dir.to_owned())),
+        Err(fs::TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
+    }
+}
+
+/// Makes the directory of sockets, or makes sure that it is ours alone, and removes what an earlier life left in it.
+fn clean_sockets(dir: &Path) -> Result<(), StartError> {
+    private_dir(dir)?;
+    let metadata = fs::symlink_metadata(dir).map_err(io_error("look at", dir))?;
+    let is_ours = metadata.is_dir() && metadata.uid() == rustix::process::getuid().as_raw();
+    if !is_ours || metadata.permissions().mode() & 0o077 != 0 {
+        let why = "it is not a directory of this user alone; remove it, or choose a shorter --data-dir";
+        return Err(io_error("use", dir)(io::Error::other(why)));
+    }
+    for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
+        let path = entry.map_err(io_error("list", dir))?.path();
+        fs::remove_file(&path).map_err(io_error("remove", &path))?;
+    }
+    Ok(())
+}
+
+/// The socket for local programs, beside the directory of the actors' sockets, so that its path is short enough too.
+fn local_socket(config: &Config, socket_dir: &Path) -> Result<(PathBuf, UnixListener), StartError> {
+    let is_usual = socket_dir.starts_with(&config.data_dir);
+    let path = if is_usual { config.data_dir.join("node.sock") } else { socket_dir.join("node.sock") };
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("replace", &path)(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(io_error("listen on", &path))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(io_error("protect", &path))?;
+    Ok((path, listener))
+}
+
+fn private_dir(dir: &Path) -> Result<(), StartError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error("create", dir))
+}
+
+fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StartError {
+    let path = path.to_owned();
+    move |source| StartError::Io { doing, path, source }
+}
