@@ -3,7 +3,7 @@
 use crate::core::message::{BindNotice, FromNodeMessage};
 use credence_model::actor::{Outcome, UnbindMode};
 use credence_model::command::{Held, Unbind};
-use credence_model::id::{ActorId, ActorRef, BindingId, Digest, Epoch, Namespace};
+use credence_model::id::{ActorId, ActorRef, BindingId, ClassName, ClassRef, Digest, Epoch, Namespace};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::worker::WorkerKind;
@@ -44,10 +44,11 @@ pub(crate) fn held(held: Held) -> wire::Held {
 /// An order to hold a binding.
 pub(crate) fn bind(bind: wire::Bind) -> Result<BindNotice, Refusal> {
     let namespace = Namespace::parse(&bind.namespace).map_err(|error| malformed("bind.namespace", error))?;
+    let class = ClassName::parse(&bind.class).map_err(|error| malformed("bind.class", error))?;
     let actor = ActorId::parse(&bind.actor).map_err(|error| malformed("bind.actor", error))?;
     Ok(BindNotice {
+        class: ClassRef { namespace: namespace.clone(), class },
         actor: ActorRef { namespace, actor },
-        class: bind.class.parse().map_err(|error| malformed("bind.class", error))?,
         spiffe_id: SpiffeId::parse(&bind.spiffe_id).map_err(|error| malformed("bind.spiffe_id", error))?,
         binding: BindingId::parse(&bind.binding).map_err(|error| malformed("bind.binding", error))?,
         epoch: Epoch(bind.epoch),
@@ -129,7 +130,7 @@ mod tests {
             epoch: 2,
             namespace: "finance".to_owned(),
             actor: "actor-01".to_owned(),
-            class: "finance/expense-agent".to_owned(),
+            class: "expense-agent".to_owned(),
             spiffe_id: "spiffe://a.test/ns/finance/agent/expense-agent/actor/actor-01".to_owned(),
             worker: "finance/standard/w1".to_owned(),
             revision: 1,
@@ -144,7 +145,7 @@ mod tests {
         let broken: [(&str, fn(&mut wire::Bind)); 8] = [
             ("bind.namespace", |bind| bind.namespace = "..".to_owned()),
             ("bind.actor", |bind| bind.actor = "a/b".to_owned()),
-            ("bind.class", |bind| bind.class = "finance".to_owned()),
+            ("bind.class", |bind| bind.class = "finance/agent".to_owned()),
             ("bind.spiffe_id", |bind| bind.spiffe_id = "https://a.test/".to_owned()),
             ("bind.binding", |bind| bind.binding.clear()),
             ("bind.worker", |bind| bind.worker = "a/b".to_owned()),

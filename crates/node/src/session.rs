@@ -74,7 +74,7 @@ impl Session {
         let why = loop {
             let message = tokio::select! {
                 message = incoming.message() => message,
-                _ = &mut is_cut => break Refusal::new(Kind::Unavailable, "nothing was heard for a whole lease"),
+                _ = &mut is_cut => break Refusal::new(Kind::Unavailable, "this node cut the stream"),
             };
             match message {
                 Ok(Some(message)) => match message.message {
