@@ -10,6 +10,7 @@ mod describe;
 mod dev;
 mod get;
 mod log;
+mod node;
 mod server;
 mod svid;
 mod token;
@@ -31,7 +32,7 @@ pub(crate) async fn execute(verb: Verb, session: &Session) -> Result<ExitCode, F
         Verb::Run(args) => return run::run(args, session).await,
         Verb::Dev(args) => dev::run(args, session).await?,
         Verb::Server(args) => server::run(args, session).await?,
-        Verb::Node(_) => return Err(Failure::used_wrongly("not there yet")),
+        Verb::Node(args) => node::run(args, session).await?,
         Verb::Apply(args) => apply::run(args, session).await?,
         Verb::Get(args) => get::run(args, session).await?,
         Verb::Describe(args) => describe::run(args, session).await?,

@@ -27,6 +27,9 @@ pub struct PoolGrant {
     pub workers_max: u32,
 }
 
+/// Most earlier keys that a node is known by.
+pub const FORMER_KEYS_MAX: usize = 8;
+
 /// Where a node is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -48,6 +51,9 @@ pub struct Node {
     pub grants: Vec<PoolGrant>,
     /// SHA-256 of the SubjectPublicKeyInfo of its present SVID.
     pub key: Digest,
+    /// Those of its SVIDs since it proved its origin that came before, newest first: the answer with a renewed one may
+    /// never have reached it.
+    pub former_keys: VecDeque<Digest>,
     /// When it proved its origin.
     pub attested_at: Timestamp,
     /// Number of its present stream; every attachment raises it, and reports of an older one are refused.
@@ -60,6 +66,13 @@ pub struct Node {
     pub workers: BTreeSet<WorkerRef>,
     /// SHA-256 digests of keys that it holds and whose possession the server has checked, first one next.
     pub reservoir: VecDeque<Digest>,
+}
+
+impl Node {
+    /// Whether an SVID for this key is one of this node since it last proved its origin.
+    pub fn is_known_by(&self, key: &Digest) -> bool {
+        self.key == *key || self.former_keys.contains(key)
+    }
 }
 
 /// A join token. The secret itself is never stored.

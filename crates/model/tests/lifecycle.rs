@@ -225,3 +225,18 @@ fn a_binding_that_is_ending_is_told_so_again_when_the_node_returns() {
     let Answer::Attached { unbind, .. } = answer else { panic!("{answer:?}") };
     assert_eq!(unbind, [Unbind { binding: bind.binding, mode: UnbindMode::Suspend }]);
 }
+
+#[test]
+fn a_node_is_known_by_its_earlier_keys_until_it_proves_its_origin_anew() {
+    let mut world = World::furnished();
+    let known = |world: &World, key| world.state.nodes[&name("alpha")].is_known_by(key);
+    let first = world.state.nodes[&name("alpha")].key;
+    // Twice without the node ever hearing of it: the first key must still open the door.
+    for _ in 0..2 {
+        let key = world.key();
+        world.ok(Command::RenewNode { node: name("alpha"), key });
+        assert!(known(&world, &key) && known(&world, &first));
+    }
+    world.attest("alpha", 2);
+    assert!(!known(&world, &first));
+}

@@ -101,17 +101,17 @@ async fn of_svid(svid: &Arc<VerifiedX509Svid>, app: &App) -> Result<Standing, Re
     }
 }
 
-/// A node is who holds the key that was registered last: an SVID from before a new attestation is worth nothing.
+/// A node is who holds a key that was registered since it last proved its origin: an SVID from before is worth nothing.
 async fn of_node(svid: &Arc<VerifiedX509Svid>, node: NodeName, app: &App) -> Result<Standing, Refusal> {
     let name = node.clone();
-    let registered = app.cell.read(move |state| state.nodes.get(&name).map(|node| node.key)).await?;
     let key = svid.key();
-    Ok(match registered {
-        Some(registered) if registered == key => {
+    let is_known = app.cell.read(move |state| state.nodes.get(&name).map(|node| node.is_known_by(&key))).await?;
+    Ok(match is_known {
+        Some(true) => {
             Standing { caller: Some(Caller::Node { name: node.clone() }), node: Some(node), ..Standing::default() }
         }
-        Some(_) => refused(
-            Refusal::new(Kind::Stale, format!("node {node} has another key now; this certificate is an older one"))
+        Some(false) => refused(
+            Refusal::new(Kind::Stale, format!("node {node} has proved its origin anew; this certificate is older"))
                 .hint("Attest again with a new join token"),
         ),
         None => refused(

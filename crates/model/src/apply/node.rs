@@ -3,7 +3,7 @@
 use crate::actor::{ActorState, Phase};
 use crate::event::{Entry, Event};
 use crate::id::{BindingId, NodeName, WorkerRef};
-use crate::node::{JoinToken, Node, NodeState, RESERVOIR_KEYS_MAX};
+use crate::node::{FORMER_KEYS_MAX, JoinToken, Node, NodeState, RESERVOIR_KEYS_MAX};
 use crate::state::State;
 use crate::worker::{Worker, WorkerKind, WorkerState};
 use std::collections::{BTreeSet, VecDeque};
@@ -21,7 +21,10 @@ pub(super) fn apply(state: &mut State, entry: &Entry) {
             state.join_tokens.insert(*token, token_record);
         }
         Event::NodeAttested { .. } => attest(state, entry),
-        Event::NodeRenewed { node, key, .. } => with_node(state, node, |node| node.key = *key),
+        Event::NodeRenewed { node, key, .. } => with_node(state, node, |node| {
+            node.former_keys.push_front(std::mem::replace(&mut node.key, *key));
+            node.former_keys.truncate(FORMER_KEYS_MAX);
+        }),
         Event::NodeAttached { node, session, workers, kept } => attach(state, entry, node, *session, workers, kept),
         Event::NodeHeard { node } => with_node(state, node, |node| node.heard_at = entry.at),
         Event::NodeLost { node } => lose(state, node),
@@ -63,6 +66,7 @@ fn attest(state: &mut State, entry: &Entry) {
         name: name.clone(),
         grants: Vec::new(),
         key: *key,
+        former_keys: VecDeque::new(),
         attested_at: entry.at,
         session: 0,
         state: NodeState::Attested,
@@ -72,6 +76,7 @@ fn attest(state: &mut State, entry: &Entry) {
     });
     node.grants.clone_from(grants);
     node.key = *key;
+    node.former_keys.clear();
     node.attested_at = entry.at;
 }
 
