@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_wrong_in_a_message_is_named_by_its_path() {
         assert!(bind(good()).is_ok());
-        let broken: [(&str, fn(&mut wire::Bind)); 8] = [
+        let broken: [(_, fn(&mut wire::Bind)); 8] = [
             ("bind.namespace", |bind| bind.namespace = "..".to_owned()),
             ("bind.actor", |bind| bind.actor = "a/b".to_owned()),
             ("bind.class", |bind| bind.class = "finance/agent".to_owned()),
