@@ -14,6 +14,7 @@ mod identity;
 mod local;
 mod protocol;
 mod reservoir;
+pub mod run;
 pub mod runtime;
 mod session;
 pub mod start;

@@ -8,6 +8,7 @@ use crate::runtime::RuntimeError;
 use crate::runtime::tree::{self, Signals};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,7 +17,7 @@ use std::sync::atomic::AtomicBool;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreground {
     /// Program and arguments; looked up in `PATH` if it has no `/`.
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
     /// Variables to set; everything else is inherited from the caller.
     pub env: Vec<(String, String)>,
 }
@@ -37,8 +38,10 @@ pub fn run(foreground: &Foreground, stop: &std::os::unix::net::UnixStream) -> Re
     }
     let mut command = Command::new(name);
     command.args(arguments).envs(foreground.env.iter().cloned());
-    let child =
-        command.spawn().map_err(|error| RuntimeError::Program { program: name.clone(), reason: error.to_string() })?;
+    let child = command.spawn().map_err(|error| RuntimeError::Program {
+        program: name.to_string_lossy().into_owned(),
+        reason: error.to_string(),
+    })?;
     let pid = i32::try_from(child.id()).unwrap_or_default();
     let code = attend(pid, &signals, stop);
     tree::end_all(&signals, |_, _| {});
