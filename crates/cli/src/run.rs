@@ -16,7 +16,6 @@ use rustix::termios::isatty;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::task::JoinHandle;
 
 /// How long the node may take to suspend the actor after its program ended, in seconds.
 const SUSPEND_SECS_MAX: u64 = 10;
@@ -31,17 +30,25 @@ pub(crate) async fn run(args: RunArgs, session: &Session) -> Result<ExitCode, Fa
         .map_err(|error| Failure::new(Kind::Unavailable, format!("no socket pair could be made: {error}")))?;
     // It blocks until the program ends.
     let mut program = tokio::task::spawn_blocking(move || foreground::run(&program, &stopped));
-    let (ended, code) = tokio::select! {
-        code = &mut program => (None, code),
-        ended = run.ended() => (Some(ended), outlive(&mut program, stop).await),
+    let (identity_over, code) = tokio::select! {
+        code = &mut program => (false, code),
+        ended = run.ended() => {
+            match ended {
+                Ok(reason) => {
+                    eprintln!("credence: the identity of this program is over, it is asked to end: {reason}");
+                    // Closing it is the request.
+                    drop(stop);
+                }
+                // Its identity is gone, and so is everything that it could be misused for; the work may still be worth it.
+                Err(gone) => eprintln!("credence: {gone}; the program goes on without an identity"),
+            }
+            (true, program.await)
+        }
     };
     let code = code.map_err(|error| Failure::new(Kind::Bug, format!("the program was lost: {error}")))?;
     let code = code.map_err(|error: RuntimeError| Failure::new(error.kind(), error.to_string()));
-    match ended {
-        // Over before the program ended.
-        Some(Ok(reason)) => eprintln!("credence: the identity of this program is over: {reason}"),
-        Some(Err(gone)) => eprintln!("credence: {gone}; the program had no identity at its end"),
-        None => suspend(&mut run, code.as_ref().copied().unwrap_or(1)).await,
+    if !identity_over {
+        suspend(&mut run, code.as_ref().copied().unwrap_or(1)).await;
     }
     Ok(ExitCode::from(u8::try_from(code?).unwrap_or(u8::MAX)))
 }
@@ -55,13 +62,6 @@ fn tell(bound: &Bound) {
 
 fn environment(bound: &Bound) -> Vec<(String, String)> {
     ["SPIFFE_ENDPOINT_SOCKET", "CREDENCE_METADATA"].map(|name| (name.to_owned(), bound.endpoint.clone())).into()
-}
-
-/// The binding ended first: the program is asked to end.
-async fn outlive<T>(program: &mut JoinHandle<T>, stop: UnixStream) -> Result<T, tokio::task::JoinError> {
-    // Closing it is the request.
-    drop(stop);
-    program.await
 }
 
 /// Says that the program ended, and waits until its identity is taken away.

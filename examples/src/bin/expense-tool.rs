@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
@@ -47,6 +48,9 @@ struct Arguments {
     /// The control plane's online check: https://HOST:PORT/v1/verify
     #[arg(long)]
     verify_url: String,
+    /// End when standard input closes
+    #[arg(long)]
+    until_stdin_closes: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -109,8 +113,14 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn Error>> {
                 });
             }
             _ = end.recv() => return Ok(()),
+            () = stdin_closes(), if arguments.until_stdin_closes => return Ok(()),
         }
     }
+}
+
+async fn stdin_closes() {
+    let (mut stdin, mut ignored) = (tokio::io::stdin(), [0; 64]);
+    while matches!(stdin.read(&mut ignored).await, Ok(1..)) {}
 }
 
 async fn client(tool: Arc<Tool>, acceptor: TlsAcceptor, stream: TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
