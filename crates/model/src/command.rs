@@ -201,6 +201,8 @@ pub enum Report {
     Heartbeat,
     /// The stream is over.
     Detached,
+    /// It is about to end and takes nothing on any more: its workers are drained.
+    Leaving,
     /// It holds these keys; the server has checked the proofs of possession.
     KeysOffered(Vec<Digest>),
     /// The actor runs and its identity is served.

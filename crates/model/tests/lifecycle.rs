@@ -243,3 +243,26 @@ fn a_node_is_known_by_its_earlier_keys_until_it_proves_its_origin_anew() {
     world.ok(Command::AttestNode { node: name("alpha"), token, key });
     assert!(!known(&world, &first));
 }
+
+#[test]
+fn a_node_that_leaves_is_bound_nothing_more_and_its_actors_go_elsewhere() {
+    let mut world = World::furnished();
+    for id in ["a", "b", "c"] {
+        world.create(id);
+        world.running(id);
+    }
+    let moved = world.bound("a");
+    assert_eq!(moved.node, name("alpha"));
+    world.report("alpha", Report::Leaving).unwrap();
+    for id in ["a", "b", "c"] {
+        let bind = world.bound(id);
+        if bind.node == name("alpha") {
+            world.report("alpha", stopped(&bind)).unwrap();
+        }
+    }
+    let workers = |world: &World| world.state.workers.values().filter(|worker| worker.node == name("alpha")).count();
+    assert_eq!(workers(&world), 0, "its workers are still there");
+    assert!(world.state.actors[&actor("a")].binding.as_ref().is_none_or(|binding| binding.node != name("alpha")));
+    world.attach("alpha", &["alpha-w1", "alpha-w2"], &[]);
+    assert_eq!(workers(&world), 2, "it cannot come back");
+}

@@ -290,6 +290,7 @@ impl Core {
         self.lease.begin(lease_ms, stream.hello_at);
         // A Welcome can be so late that the lease it gives is over already.
         self.expire(now, effects);
+        self.leave(effects);
         unbind.iter().for_each(|unbind| self.unbind(*unbind, effects));
         self.tell(effects);
     }
@@ -444,9 +445,17 @@ impl Core {
 
     fn shut_down(&mut self, effects: &mut Vec<Effect>) {
         self.shutting_down = true;
+        self.leave(effects);
         let held: Vec<_> = self.bindings.keys().copied().collect();
         held.into_iter().for_each(|id| self.stop(id, UnbindMode::Suspend, Outcome::Stopped, effects));
         self.hurry();
+    }
+
+    /// Nothing is to be bound here any more: said once on every stream.
+    fn leave(&self, effects: &mut Vec<Effect>) {
+        if let Some(stream) = self.connected().filter(|_| self.shutting_down) {
+            effects.push(Effect::Send { stream, message: FromNodeMessage::Leaving });
+        }
     }
 
     /// A node that has ended everything wants to hear soon that this was heard.

@@ -21,6 +21,7 @@ pub(crate) fn from_node(message: FromNodeMessage) -> from_node::Message {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }),
         FromNodeMessage::Heartbeat { number } => from_node::Message::Heartbeat(wire::Heartbeat { number }),
+        FromNodeMessage::Leaving => from_node::Message::Leaving(wire::Leaving {}),
         FromNodeMessage::Running(running) => from_node::Message::Running(wire::Running { held: Some(held(running)) }),
         FromNodeMessage::Ended { held: over, outcome, archive } => from_node::Message::Ended(wire::Ended {
             held: Some(held(over)),

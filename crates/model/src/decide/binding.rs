@@ -4,7 +4,7 @@
 //! present epoch. Whatever comes late is `stale`.
 
 use super::actor::created;
-use super::node::find_node;
+use super::node::{find_node, leave};
 use super::resume::{Place, admit, bind_event, eligible, end_binding, expiry};
 use super::{Decision, Moment};
 use crate::actor::{Actor, ActorState, Binding};
@@ -36,6 +36,7 @@ pub(super) fn report(
     match report {
         Report::Heartbeat => Ok(Decision::done(vec![Event::NodeHeard { node: name.clone() }])),
         Report::Detached => Ok(Decision::done(vec![Event::NodeLost { node: name.clone() }])),
+        Report::Leaving => Ok(leave(state, node)),
         Report::KeysOffered(keys) => offer_keys(node, keys),
         Report::Running(held) => running(state, name, held),
         Report::Ended { held, outcome, archive } => {

@@ -11,7 +11,7 @@ use crate::node::{GRANTS_MAX, Node, PoolGrant, WORKERS_PER_GRANT_MAX};
 use crate::refusal::{Kind, Refusal};
 use crate::state::State;
 use crate::time::Timestamp;
-use crate::worker::WorkerKind;
+use crate::worker::{Worker, WorkerKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest life of a join token, in seconds.
@@ -135,6 +135,18 @@ pub(super) fn drain(state: &State, worker: &WorkerRef) -> Result<Decision, Refus
     let Some(found) = state.workers.get(worker) else {
         return Err(Refusal::new(Kind::NotFound, format!("there is no worker {worker}")));
     };
+    Ok(Decision::done(draining(state, found)))
+}
+
+/// All workers of a node take nothing on any more, and their actors go elsewhere.
+pub(super) fn leave(state: &State, node: &Node) -> Decision {
+    let workers = node.workers.iter().filter_map(|worker| state.workers.get(worker));
+    let slots = workers.filter(|worker| worker.kind == WorkerKind::Slot);
+    Decision::done(slots.flat_map(|worker| draining(state, worker)).collect())
+}
+
+fn draining(state: &State, found: &Worker) -> Vec<Event> {
+    let worker = &found.worker;
     let mut events = vec![Event::WorkerDraining { worker: worker.clone() }];
     match found.holds.as_ref().and_then(|(actor, _)| state.actors.get(actor)) {
         Some(actor) if matches!(actor.state, ActorState::Starting | ActorState::Running) => {
@@ -143,7 +155,7 @@ pub(super) fn drain(state: &State, worker: &WorkerRef) -> Result<Decision, Refus
         Some(_) => {}
         None => events.push(Event::WorkerGone { worker: worker.clone() }),
     }
-    Ok(Decision::done(events))
+    events
 }
 
 pub(super) fn find_node<'s>(state: &'s State, node: &NodeName) -> Result<&'s Node, Refusal> {

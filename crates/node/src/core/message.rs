@@ -74,6 +74,8 @@ pub enum FromNodeMessage {
         /// Rises by one with every heartbeat of a stream, from 1.
         number: u64,
     },
+    /// It is about to end and takes nothing on any more.
+    Leaving,
     /// The actor runs and its identity is served.
     Running(Held),
     /// The binding is over on the node: processes, socket and keys are gone.
@@ -93,6 +95,7 @@ impl FromNodeMessage {
         match self {
             Self::Hello { .. } => None,
             Self::Heartbeat { .. } => Some(Report::Heartbeat),
+            Self::Leaving => Some(Report::Leaving),
             Self::Running(held) => Some(Report::Running(*held)),
             Self::Ended { held, outcome, archive } => {
                 Some(Report::Ended { held: *held, outcome: outcome.clone(), archive: *archive })

@@ -388,7 +388,7 @@ fn a_node_that_ends_suspends_everything_takes_nothing_on_and_hears_soon_that_it_
     check(
         &mut core,
         &[
-            (1, Input::Shutdown, &[stop(1, UnbindMode::Suspend)]),
+            (1, Input::Shutdown, &[send(1, FromNodeMessage::Leaving), stop(1, UnbindMode::Suspend)]),
             (2, bind(1, 2, 2), &[ended(1, 2, Outcome::Dropped, None)]),
             (3, stopped(1, None), &[ended(1, 1, Outcome::Stopped, None), beat(1, 1)]),
             (4, Input::HeartbeatAck { stream: 1, number: 1 }, &[]),

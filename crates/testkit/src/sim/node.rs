@@ -15,6 +15,8 @@ pub(super) struct Node {
     pub(super) core: Option<Core>,
     /// Raised by every crash: what an earlier life's processes did is over.
     pub(super) life: u64,
+    /// Told to end in order: it leaves, and is gone once everything has ended and was heard.
+    ending: bool,
     index: usize,
     /// Its clock shows this at the beginning, and runs by this many thousandths.
     offset_ms: u64,
@@ -33,7 +35,7 @@ pub(super) struct Around<'a> {
 impl Node {
     pub(super) fn new(index: usize, name: NodeName, workers: Vec<WorkerRef>, random: &mut Random) -> Self {
         let (offset_ms, rate_per_mille) = (random.below(1 << 40), random.between(985, 1015));
-        Self { name, workers, core: None, life: 0, index, offset_ms, rate_per_mille, keys: 0 }
+        Self { name, workers, core: None, life: 0, ending: false, index, offset_ms, rate_per_mille, keys: 0 }
     }
 
     pub(super) fn mono(&self, now_ms: u64) -> MonoMs {
@@ -48,6 +50,7 @@ impl Node {
 
     pub(super) fn start(&mut self) {
         self.life += 1;
+        self.ending = false;
         self.core = Some(Core::new(self.workers.clone()));
     }
 
@@ -55,6 +58,16 @@ impl Node {
     pub(super) fn crash(&mut self) {
         self.life += 1;
         self.core = None;
+    }
+
+    pub(super) fn end(&mut self, around: &mut Around) {
+        self.ending = true;
+        self.input(around, Input::Shutdown);
+    }
+
+    /// Whether it has ended in order.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ending && self.core.as_ref().is_some_and(Core::is_settled)
     }
 
     /// The bindings whose identity it serves at this moment.

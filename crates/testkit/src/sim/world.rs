@@ -201,6 +201,7 @@ impl World {
             2..=4 => self.break_stream(),
             5 => self.partition(),
             6..=11 => self.renew(),
+            12 => self.end_node(),
             _ => self.command(),
         }
         Ok(false)
@@ -214,6 +215,12 @@ impl World {
                     node.start();
                     self.note("node started", format!("{index}"));
                 }
+                continue;
+            }
+            if node.has_ended() {
+                node.crash();
+                self.note("node ended", format!("{index}"));
+                self.network.cut_stream(self.now_ms, &mut self.random, index);
                 continue;
             }
             let down = self.server.registry.is_none() || self.network.cut.get(&index) == Some(&true);
@@ -288,6 +295,12 @@ impl World {
             node.crash();
         }
         self.network.cut_stream(self.now_ms, &mut self.random, index);
+    }
+
+    fn end_node(&mut self) {
+        let index = self.random.below(self.nodes.len() as u64) as usize;
+        self.note("node told to end", format!("{index}"));
+        self.with_node(index, |node, around| node.end(around));
     }
 
     fn break_stream(&mut self) {

@@ -28,7 +28,7 @@ pub struct Bundle {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromNode {
-    #[prost(oneof = "from_node::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "from_node::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub message: ::core::option::Option<from_node::Message>,
 }
 /// Nested message and enum types in `FromNode`.
@@ -55,6 +55,8 @@ pub mod from_node {
         RenewNode(super::RenewNode),
         #[prost(message, tag = "10")]
         Reply(super::Reply),
+        #[prost(message, tag = "11")]
+        Leaving(super::Leaving),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -134,6 +136,9 @@ pub struct Heartbeat {
     #[prost(uint64, tag = "1")]
     pub number: u64,
 }
+/// The node is about to end: it takes nothing on any more, and its actors are to go elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Leaving {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HeartbeatAck {
     /// The heartbeat that was recorded: the node's lease is counted from when it sent that one.
