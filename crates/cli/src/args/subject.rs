@@ -254,10 +254,10 @@ pub(crate) enum LogVerb {
     Tail(TailArgs),
 }
 
-/// `credence log tail`.
+/// `credence log tail`. Routine (heartbeats, keys made ready, remembered answers) is only told with -o wide or to programs.
 #[derive(Debug, Args)]
 pub(crate) struct TailArgs {
-    /// Begin with this entry (default: the last 20)
+    /// Begin with this entry (default: the last 20; -o wide also tells routine such as heartbeats)
     #[arg(long, value_name = "N")]
     pub(crate) from: Option<u64>,
     /// Go on printing what happens

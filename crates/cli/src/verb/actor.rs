@@ -71,17 +71,27 @@ async fn resume_all(args: ResumeArgs, session: &Session, client: &Client) -> Res
 
 async fn resume(path: &str, body: ResumeBody, session: &Session, client: &Client) -> Result<(), Failure> {
     let wait_ms = body.until_running_ms.unwrap_or_default();
+    let before: ActorView = client.send(Call::get(path)).await?;
     let actor: ActorView = client.send(Call::post(format!("{path}/resume"), &body).wait_ms(wait_ms)).await?;
     let waited = body.until_running_ms.is_some();
     if waited && actor.state == ActorState::Suspended && actor.waiting.is_none() {
-        let why = actor.outcome.as_ref().map_or_else(|| "it is suspended again".into(), outcome_words);
-        let failure = Failure::new(
-            credence_model::refusal::Kind::Conflict,
-            format!("actor {}/{} does not run: {why}", actor.namespace, actor.id),
-        );
-        return Err(failure.hint(format!("`credence actor logs {}/{}` shows what it wrote", actor.namespace, actor.id)));
+        return Err(not_running(&before, &actor));
     }
     session.out.answer(&actor, || line(&actor))
+}
+
+/// Why an actor that was resumed is suspended again.
+fn not_running(before: &ActorView, actor: &ActorView) -> Failure {
+    let name = format!("{}/{}", actor.namespace, actor.id);
+    if actor.epoch == before.epoch {
+        let message = format!("actor {name} waited for a worker in vain: none was free in time");
+        let failure = Failure::new(credence_model::refusal::Kind::Unavailable, message);
+        return failure.hint("See which there are: credence get pools -A; credence worker list");
+    }
+    let why = actor.outcome.as_ref().map_or_else(|| "it is suspended again".into(), outcome_words);
+    let message = format!("actor {name} does not run: {why}");
+    Failure::new(credence_model::refusal::Kind::Conflict, message)
+        .hint(format!("`credence actor logs {name}` shows what it wrote"))
 }
 
 async fn suspend_all(args: SuspendArgs, session: &Session, client: &Client) -> Result<(), Failure> {

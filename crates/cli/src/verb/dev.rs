@@ -165,7 +165,7 @@ fn tell(session: &Session, server: &Server, context: &Context, file: &Path) -> R
     out.line(format!("  node    {NODE}   unix:{}", context.node_socket.display()))?;
     out.line(format!("  data    {}   (found by {})", context.data_dir.display(), file.display()))?;
     out.line("Try next, in another terminal:")?;
-    out.line("  credence apply -f examples/expense-agent.yaml")?;
+    out.line("  credence apply -f examples/expenses.yaml")?;
     out.line("  credence run --class finance/expense-agent -- your-program")
 }
 

@@ -2,7 +2,7 @@
 
 mod words;
 
-use crate::args::{LogVerb, TailArgs};
+use crate::args::{Format, LogVerb, TailArgs};
 use crate::client::{Call, Client};
 use crate::clock;
 use crate::failure::Failure;
@@ -15,28 +15,32 @@ use credence_model::time::Timestamp;
 use credence_server::api::log::{LOG_WAIT_MS_MAX, LogPage};
 
 /// How many entries `log tail` begins with.
-const TAIL_ENTRIES: u64 = 20;
+const TAIL_ENTRIES: usize = 20;
 /// Most entries in one page.
 const PAGE_ENTRIES_MAX: usize = 1000;
 
 pub(super) async fn run(verb: LogVerb, session: &Session) -> Result<(), Failure> {
     let LogVerb::Tail(TailArgs { from, follow }) = verb;
     let client = session.client()?;
-    let mut from = match from {
-        Some(from) => from.max(1),
-        None => end(&client).await?.saturating_sub(TAIL_ENTRIES).max(1),
+    let tell = |entry: &Entry| session.out.format != Format::Table || !words::is_routine(&entry.event);
+    // The last few that are told are among the last page, unless nothing but routine happened for long.
+    let (mut from, mut first_max) = match from {
+        Some(from) => (from.max(1), usize::MAX),
+        None => (end(&client).await?.saturating_sub(PAGE_ENTRIES_MAX as u64).max(1), TAIL_ENTRIES),
     };
     let mut wait_ms = 0;
     loop {
         let page = read(&client, from, PAGE_ENTRIES_MAX, wait_ms).await?;
         let now = clock::now();
-        for entry in &page.items {
+        let told: Vec<_> = page.items.iter().filter(|entry| tell(entry)).collect();
+        for entry in told.iter().skip(told.len().saturating_sub(first_max)) {
             if session.out.is_object() {
                 session.out.stream_object(entry)?;
             } else {
                 session.out.line(line(entry, now, session.out.style))?;
             }
         }
+        first_max = usize::MAX;
         if page.items.is_empty() {
             if !follow {
                 return Ok(());

@@ -7,6 +7,11 @@ use credence_model::id::WorkerRef;
 use credence_model::node::PoolGrant;
 use credence_model::worker::WorkerKind;
 
+/// What happens all the time and tells a person nothing.
+pub(super) fn is_routine(event: &Event) -> bool {
+    matches!(event, Event::NodeHeard { .. } | Event::KeysOffered { .. } | Event::CommandAnswered { .. })
+}
+
 /// One event in words.
 pub(super) fn sentence(event: &Event) -> String {
     match event {

@@ -9,6 +9,7 @@ enum Move {
     Wait(u64),
     Open,
     Close,
+    End,
     Welcome(bool),
     Ack(u64),
     Bind(u8, bool),
@@ -21,6 +22,7 @@ fn moves() -> impl Strategy<Value = Move> {
         4 => (1u64..4000).prop_map(Move::Wait),
         2 => Just(Move::Open),
         1 => Just(Move::Close),
+        1 => Just(Move::End),
         4 => any::<bool>().prop_map(Move::Welcome),
         4 => (0u64..3).prop_map(Move::Ack),
         6 => (1u8..3, any::<bool>()).prop_map(|(on, old)| Move::Bind(on, old)),
@@ -36,6 +38,8 @@ struct Onlooker {
     stream: u64,
     next: u8,
     beats: Vec<u64>,
+    /// It said that it leaves.
+    left: bool,
     /// Started and not gone, with the worker and whether the end was ordered.
     alive: BTreeMap<BindingId, (WorkerRef, Option<UnbindMode>)>,
     ended: BTreeSet<BindingId>,
@@ -54,6 +58,7 @@ impl Onlooker {
                 self.beats.clear();
                 Input::Opened { stream: self.stream }
             }
+            Move::End => Input::Shutdown,
             Move::Close => Input::Closed { stream: self.stream },
             Move::Welcome(old) => welcome(stream_for(old)),
             Move::Ack(back) => Input::HeartbeatAck {
@@ -97,6 +102,7 @@ impl Onlooker {
                             prop_assert!(!self.alive.contains_key(&held.binding), "ended while something was left");
                             self.ended.insert(held.binding);
                         }
+                        FromNodeMessage::Leaving => self.left = true,
                         FromNodeMessage::Running(held) => prop_assert!(self.alive.contains_key(&held.binding)),
                         FromNodeMessage::Hello { held, .. } => {
                             for binding in self.alive.keys() {
@@ -107,6 +113,7 @@ impl Onlooker {
                 }
                 Effect::Start(notice) => {
                     prop_assert!(core.lease_until().is_some_and(|until| self.now < until.0), "started without a lease");
+                    prop_assert!(!self.left, "started after it said that it leaves");
                     prop_assert!(self.alive.values().all(|(worker, _)| *worker != notice.worker), "two on one worker");
                     prop_assert!(!self.ended.contains(&notice.binding), "started again after its end");
                     self.alive.insert(notice.binding, (notice.worker.clone(), None));
