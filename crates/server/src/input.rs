@@ -70,12 +70,13 @@ pub(crate) async fn body<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -
 /// Reads JSON: unknown and repeated members are refused, and the path to the wrong one is named.
 pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     check_members(bytes)?;
+    // Derived shapes would take an array for an object, member by member.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(malformed("body", "invalid type: expected a JSON object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        malformed(if path == "." { "body" } else { &path }, plain(error.inner()))
-    })?;
-    deserializer.end().map_err(|error| malformed("body", plain(&error)))?;
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| misread(&error))?;
+    deserializer.end().map_err(|error| not_json(&error))?;
     Ok(value)
 }
 
@@ -84,8 +85,22 @@ fn check_members(bytes: &[u8]) -> Result<(), Refusal> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     match serde_path_to_error::deserialize::<_, unique::Members>(&mut deserializer) {
         Ok(unique::Members) => Ok(()),
-        Err(error) => Err(malformed("body", error.inner().to_string())),
+        Err(error) => Err(misread(&error)),
     }
+}
+
+/// A value that is wrong has a path; text that is not JSON has none worth naming.
+fn misread(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
+    if !error.inner().is_data() {
+        return not_json(error.inner());
+    }
+    let path = error.path().to_string();
+    let path = path.trim_end_matches(['.', '?']);
+    malformed(if path.is_empty() { "body" } else { path }, plain(error.inner()))
+}
+
+fn not_json(error: &serde_json::Error) -> Refusal {
+    malformed("body", format!("it is not JSON: {}", plain(error)))
 }
 
 /// The message without the position in the text, which nobody sees who did not write it by hand; the field is named.
@@ -206,7 +221,7 @@ mod tests {
             (r#"{"metadata":{"namespace":7,"name":"b"},"spec":{}}"#, "metadata.namespace", "expected a string"),
             (
                 r#"{"metadata":{"namespace":"a","name":"b","labels":{"x":"1","x":"2"}},"spec":{}}"#,
-                "body",
+                "metadata.labels",
                 "`x` appears twice",
             ),
             (
