@@ -1,0 +1,14 @@
+//! The server from outside: a real one on a free port and in a fresh directory, spoken to over its real listeners.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "suite/golden.rs"]
+mod golden;
+#[path = "suite/house.rs"]
+mod house;
