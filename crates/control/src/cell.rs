@@ -207,6 +207,8 @@ impl Runner {
         if let Err(error) = self.registry.snapshot_after(1) {
             tracing::warn!(%error, "no snapshot at the end; the next start replays the journal");
         }
+        // Whoever waits for the end may open the journal again at once, so it is closed first.
+        drop(self);
         if let Some(reply) = stop {
             // Whoever asked may not wait for it.
             let _ = reply.send(());

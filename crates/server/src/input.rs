@@ -125,10 +125,14 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Ref
 
 /// The version in `If-Match`: a number, with or without the quotes of an entity tag (RFC 9110 §8.8.3).
 pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let mut values = headers.get_all(header::IF_MATCH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    number.parse().map(Some).map_err(|_| malformed("If-Match", "it is not the version of an object"))
+    match (number.parse(), values.next()) {
+        (Ok(version), None) => Ok(Some(version)),
+        _ => Err(malformed("If-Match", "it is not the one version of an object, a number")),
+    }
 }
 
 fn malformed(field: &str, message: impl Into<String>) -> Refusal {

@@ -8,6 +8,10 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "suite/bad_input.rs"]
+mod bad_input;
+#[path = "suite/control.rs"]
+mod control;
 #[path = "suite/golden.rs"]
 mod golden;
 #[path = "suite/house.rs"]

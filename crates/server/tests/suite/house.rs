@@ -123,13 +123,7 @@ impl House {
         self.refuses_bytes(method, path, &[], &body).await
     }
 
-    pub(crate) async fn refuses_bytes(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Value {
+    pub(crate) async fn refuses_bytes(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Value {
         let before = self.last_index().await;
         let error = self.admin().send(method, path, headers, body).await.refused();
         assert_eq!(self.last_index().await, before, "{method} {path} was refused and changed something: {error}");
