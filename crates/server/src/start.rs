@@ -50,6 +50,14 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The data directory cannot be one.
+    #[error("cannot use {} as the data directory: {}; choose another with --data-dir", path.display(), obstacle(source))]
+    DataDir {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// A file, directory or socket is in the way.
     #[error("cannot {doing} {}: {source}", path.display())]
     Io {
@@ -230,7 +238,18 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn private_dir(dir: &Path) -> Result<(), StartError> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error("create", dir))
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    created.map_err(|source| StartError::DataDir { path: dir.to_owned(), source })
+}
+
+/// What stands in the way of a data directory, for people.
+fn obstacle(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "a part of the path is a file".to_owned(),
+        io::ErrorKind::PermissionDenied => "this user may not create it".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is mounted read-only".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// A socket that only this user reaches. One that an earlier server left is replaced: the journal's lock is ours.

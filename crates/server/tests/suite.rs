@@ -12,7 +12,17 @@
 mod bad_input;
 #[path = "suite/control.rs"]
 mod control;
+#[path = "suite/directory.rs"]
+mod directory;
+#[path = "suite/door.rs"]
+mod door;
 #[path = "suite/golden.rs"]
 mod golden;
 #[path = "suite/house.rs"]
 mod house;
+#[path = "suite/node.rs"]
+mod node;
+#[path = "suite/node_bad_input.rs"]
+mod node_bad_input;
+#[path = "suite/node_client.rs"]
+mod node_client;

@@ -48,18 +48,26 @@ impl House {
     pub(crate) async fn open() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let config = config(&dir.path().join("data"));
-        Self::start(dir, config).await
+        Self::enter(dir, config).await
     }
 
     /// With a pool and a class whose actors it runs.
     pub(crate) async fn furnished() -> Self {
-        let house = Self::open().await;
+        Self::furnished_with(|_| {}).await
+    }
+
+    pub(crate) async fn furnished_with(configure: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut config = config(&dir.path().join("data"));
+        configure(&mut config);
+        let house = Self::enter(dir, config).await;
         house.admin().put("/v1/pools/finance/standard", &pool()).await.ok();
         house.admin().put("/v1/classes/finance/expense-agent", &class()).await.ok();
         house
     }
 
-    async fn start(dir: tempfile::TempDir, config: Config) -> Self {
+    /// Starts the server in a directory that may have been served before.
+    pub(crate) async fn enter(dir: tempfile::TempDir, config: Config) -> Self {
         let server = Server::start(config.clone()).await.expect("a server");
         let admin = Client::Unix(server.admin_socket().to_owned());
         let document = admin.get("/v1/bundle").await.ok().to_string();
@@ -70,9 +78,18 @@ impl House {
 
     /// Stops the server and starts it again on the same directory.
     pub(crate) async fn restart(self) -> Self {
-        let Self { server, config, dir, .. } = self;
-        server.stop().await;
-        Self::start(dir, config).await
+        let (config, dir) = self.leave().await;
+        Self::enter(dir, config).await
+    }
+
+    /// Stops the server and keeps the directory.
+    pub(crate) async fn leave(self) -> (Config, tempfile::TempDir) {
+        self.server.stop().await;
+        (self.config, self.dir)
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     pub(crate) async fn close(self) {
