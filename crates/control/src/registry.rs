@@ -1,6 +1,8 @@
 //! The registry and its journal: one turn decides a batch of requests, applies them, and records them with one append.
 
-use credence_journal::{BATCH_ENTRIES_MAX, Fence, Index, Journal, JournalError, Note, Snapshot};
+use credence_journal::{
+    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, ENTRY_BYTES_MAX, Fence, Index, Journal, JournalError, Note, Snapshot,
+};
 use credence_model::apply::apply;
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Command, Request};
@@ -11,6 +13,9 @@ use credence_model::refusal::{Kind, Refusal};
 use credence_model::settings::Settings;
 use credence_model::state::{SnapshotError, State};
 use credence_model::time::Timestamp;
+
+/// What callers are told to wait when a batch is full, in milliseconds.
+const RETRY_AFTER_MS: u64 = 50;
 
 /// Why a cell cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -131,22 +136,21 @@ impl Registry {
         requests: &[Request],
     ) -> Result<Turn, CellError> {
         let now = self.journal_time(now);
-        let mut turn =
-            Turn { answers: Vec::with_capacity(requests.len()), directives: Vec::new(), entries: Vec::new() };
+        let mut draft = Draft::new(requests.len());
         for request in requests {
-            let answered = self.decide_one(&mut turn, request, now, &entropy());
-            turn.answers.push(answered);
+            let answered = self.decide_one(&mut draft, request, now, &entropy());
+            draft.turn.answers.push(answered);
         }
         let schedule = Request { caller: Caller::System, idempotency_key: None, command: Command::Schedule };
-        while !self.state.waiting.is_empty() && turn.entries.len() < BATCH_ENTRIES_MAX / 2 {
-            let before = turn.entries.len();
-            // Scheduling never refuses; it does nothing when no worker is free.
-            let _ = self.decide_one(&mut turn, &schedule, now, &entropy());
-            if turn.entries.len() == before {
+        while !self.state.waiting.is_empty() {
+            let before = draft.batch.len();
+            // It does nothing when no worker is free, and is refused when the batch is full: the next turn goes on.
+            let _ = self.decide_one(&mut draft, &schedule, now, &entropy());
+            if draft.batch.len() == before {
                 break;
             }
         }
-        let batch: Vec<_> = turn.entries.iter().map(Entry::encode).collect();
+        let Draft { turn, batch, .. } = draft;
         self.journal.append(self.fence, &batch)?;
         Ok(turn)
     }
@@ -201,42 +205,41 @@ impl Registry {
         Ok(true)
     }
 
+    /// Refused or decided as a whole: memory changes only by what the journal takes.
     fn decide_one(
         &mut self,
-        turn: &mut Turn,
+        draft: &mut Draft,
         request: &Request,
         now: Timestamp,
         entropy: &Entropy,
     ) -> Result<Answered, Refusal> {
-        if turn.entries.len() >= BATCH_ENTRIES_MAX / 2 {
-            let message = "too much is being recorded at once";
-            return Err(Refusal::new(Kind::Unavailable, message).retry_after_ms(50));
-        }
+        draft.check_room(0, 0)?;
         let decision = decide(&self.state, request, now, entropy)?;
+        let entry = |(nth, event): (u64, Event)| {
+            let index = self.state.last_index + 1 + nth;
+            Entry { format: FORMAT, index, at: now, caller: request.caller.clone(), event }
+        };
+        let entries: Vec<_> = (0..).zip(decision.events).map(entry).collect();
+        let encoded: Vec<_> = entries.iter().map(Entry::encode).collect();
+        check_size(&encoded)?;
+        draft.check_room(encoded.len(), encoded.iter().map(Vec::len).sum())?;
+        draft.add(encoded);
         let mut orders = Vec::new();
-        for event in decision.events {
-            let directives = self.apply_next(turn, &request.caller, now, event);
-            for directive in directives {
+        for entry in entries {
+            apply(&mut self.state, &entry);
+            for directive in directives(&self.state, &entry) {
                 match directive {
                     Directive::X509 { .. } | Directive::Jwt { .. } | Directive::NodeSvid { .. } => {
                         orders.push(directive)
                     }
                     Directive::Bind(_) | Directive::Unbind { .. } | Directive::EndSessions { .. } => {
-                        turn.directives.push(directive);
+                        draft.turn.directives.push(directive);
                     }
                 }
             }
+            draft.turn.entries.push(entry);
         }
         Ok(Answered { answer: decision.answer, index: self.state.last_index, orders })
-    }
-
-    fn apply_next(&mut self, turn: &mut Turn, caller: &Caller, at: Timestamp, event: Event) -> Vec<Directive> {
-        let index = self.state.last_index + 1;
-        let entry = Entry { format: FORMAT, index, at, caller: caller.clone(), event };
-        apply(&mut self.state, &entry);
-        let follows = directives(&self.state, &entry);
-        turn.entries.push(entry);
-        follows
     }
 
     fn read_all(&mut self) -> Result<Vec<Vec<u8>>, CellError> {
@@ -248,5 +251,44 @@ impl Registry {
             }
             all.extend(page.into_iter().map(|(_, bytes)| bytes));
         }
+    }
+}
+
+/// A turn that is being decided, with the bytes that will be its batch.
+struct Draft {
+    turn: Turn,
+    batch: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Draft {
+    fn new(requests: usize) -> Self {
+        let turn = Turn { answers: Vec::with_capacity(requests), directives: Vec::new(), entries: Vec::new() };
+        Self { turn, batch: Vec::new(), bytes: 0 }
+    }
+
+    /// A batch that the journal would refuse would take every other request of the turn down with it.
+    fn check_room(&self, entries: usize, bytes: usize) -> Result<(), Refusal> {
+        let is_room = self.batch.len() + entries < BATCH_ENTRIES_MAX && self.bytes + bytes < BATCH_BYTES_MAX;
+        if is_room {
+            return Ok(());
+        }
+        let message = "too much is being recorded at once";
+        Err(Refusal::new(Kind::Unavailable, message).retry_after_ms(RETRY_AFTER_MS))
+    }
+
+    fn add(&mut self, encoded: Vec<Vec<u8>>) {
+        self.bytes += encoded.iter().map(Vec::len).sum::<usize>();
+        self.batch.extend(encoded);
+    }
+}
+
+fn check_size(encoded: &[Vec<u8>]) -> Result<(), Refusal> {
+    match encoded.iter().map(Vec::len).max() {
+        Some(bytes) if bytes > ENTRY_BYTES_MAX => {
+            let message = format!("it takes {bytes} bytes to record; at most {ENTRY_BYTES_MAX} are recorded at once");
+            Err(Refusal::new(Kind::Limited, message).hint("Make it smaller"))
+        }
+        _ => Ok(()),
     }
 }

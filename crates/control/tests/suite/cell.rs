@@ -1,0 +1,158 @@
+//! The cell on its thread: overload, failures of the journal, restarts.
+
+use crate::fixture::{apply_class, apply_pool, by_admin, cell, cell_on, create, replayed, retried, spec};
+use credence_control::{Cell, QUEUED_MAX};
+use credence_journal::{Fault, Fence, Index, Journal, JournalError, MemoryDisk, MemoryJournal, Recovered, Snapshot};
+use credence_model::command::Answer;
+use credence_model::refusal::Kind;
+use std::pin::Pin;
+use std::sync::mpsc::sync_channel;
+use std::task::{Context, Poll, Waker};
+
+async fn furnish(cell: &Cell) {
+    for command in [apply_pool(), apply_class(spec())] {
+        cell.submit(by_admin(command)).await.unwrap();
+    }
+}
+
+fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[tokio::test]
+async fn beyond_its_queue_the_cell_is_unavailable_and_says_when_to_come_again() {
+    let disk = MemoryDisk::new();
+    let cell = cell(&disk);
+    furnish(&cell).await;
+    let ((begun, has_begun), (go_on, may_go_on)) = (sync_channel(1), sync_channel::<()>(1));
+    let blocking = cell.clone();
+    let blocked = tokio::spawn(async move {
+        let look = move |_: &_| {
+            begun.send(()).unwrap();
+            may_go_on.recv().unwrap();
+        };
+        blocking.read(look).await
+    });
+    tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+    let mut waiting: Vec<_> =
+        (0..QUEUED_MAX).map(|nth| Box::pin(cell.submit(by_admin(create(&format!("a-{nth}")))))).collect();
+    assert!(waiting.iter_mut().all(|future| poll(future.as_mut()).is_pending()));
+    let refusal = cell.submit(by_admin(create("one-too-many"))).await.unwrap_err();
+    assert_eq!(refusal.kind, Kind::Unavailable);
+    assert!(refusal.retry_after_ms.is_some() && refusal.message.contains("limit"), "{refusal}");
+    assert_eq!(cell.read(|_| ()).await.unwrap_err().kind, Kind::Unavailable);
+    assert_eq!(cell.entries(1, 1).await.unwrap_err().kind, Kind::Unavailable);
+    go_on.send(()).unwrap();
+    blocked.await.unwrap().unwrap();
+    for future in waiting {
+        future.await.unwrap();
+    }
+    let actors = cell.read(|state| state.actors.len()).await.unwrap();
+    assert_eq!(actors, QUEUED_MAX, "everything that was taken was done, and nothing else");
+    assert_eq!(disk.last().0, cell.read(|state| state.last_index).await.unwrap());
+    cell.stop().await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_recorded_is_not_acknowledged_and_the_cell_goes_on_from_the_journal() {
+    let disk = MemoryDisk::new();
+    let cell = cell(&disk);
+    furnish(&cell).await;
+    let last = disk.last();
+    disk.inject(Fault::RefuseAppend);
+    let refusal = cell.submit(retried("k-1", create("a-1"))).await.unwrap_err();
+    assert_eq!(refusal.kind, Kind::Unavailable);
+    assert!(refusal.message.contains("not known whether this was recorded"), "{refusal}");
+    assert_eq!(refusal.hint.as_deref(), Some("Ask again with the same idempotency key"));
+    assert!(refusal.retry_after_ms.is_some());
+    assert_eq!((disk.last(), cell.read(|state| state.actors.len()).await), (last, Ok(0)));
+    cell.submit(retried("k-1", create("a-1"))).await.unwrap();
+    // The other way a write can fail: it was stored, and nobody was told.
+    disk.inject(Fault::LoseAnswer);
+    cell.submit(retried("k-2", create("a-2"))).await.unwrap_err();
+    let answered = cell.submit(retried("k-2", create("a-2"))).await.unwrap();
+    assert!(matches!(answered.answer, Answer::Actor { actor, .. } if actor.actor.as_str() == "a-2"));
+    assert_eq!(cell.read(|state| state.actors.len()).await, Ok(2));
+    cell.stop().await;
+}
+
+/// A journal that cannot be read again after its first failure.
+struct Dying {
+    memory: MemoryJournal,
+    recoveries_left: u32,
+}
+
+impl Journal for Dying {
+    fn recover(&mut self) -> Result<Recovered, JournalError> {
+        self.recoveries_left = self.recoveries_left.checked_sub(1).ok_or(JournalError::NotRecovered)?;
+        self.memory.recover()
+    }
+    fn append(&mut self, fence: Fence, batch: &[Vec<u8>]) -> Result<Index, JournalError> {
+        self.memory.append(fence, batch)
+    }
+    fn write_snapshot(&mut self, fence: Fence, snapshot: &Snapshot) -> Result<(), JournalError> {
+        self.memory.write_snapshot(fence, snapshot)
+    }
+    fn read(&mut self, from: Index, limit: usize) -> Result<Vec<(Index, Vec<u8>)>, JournalError> {
+        self.memory.read(from, limit)
+    }
+}
+
+#[tokio::test]
+async fn a_cell_whose_journal_cannot_be_read_again_stops_and_says_so_to_everyone() {
+    let disk = MemoryDisk::new();
+    let (cell, _) = cell_on(Box::new(Dying { memory: MemoryJournal::open(&disk), recoveries_left: 1 }));
+    furnish(&cell).await;
+    let (last, mut recorded) = (disk.last(), cell.recorded());
+    disk.inject(Fault::RefuseAppend);
+    assert_eq!(cell.submit(by_admin(create("a-1"))).await.unwrap_err().kind, Kind::Unavailable);
+    // Whoever watches sees the end of it, too.
+    while recorded.changed().await.is_ok() {}
+    for refusal in [
+        cell.submit(by_admin(create("a-2"))).await.map(|_| ()).unwrap_err(),
+        cell.read(|_| ()).await.unwrap_err(),
+        cell.entries(1, 1).await.map(|_| ()).unwrap_err(),
+    ] {
+        assert_eq!(refusal.kind, Kind::Unavailable);
+        assert!(refusal.message.contains("cannot write its journal"), "{refusal}");
+    }
+    assert_eq!(disk.last(), last);
+    cell.stop().await;
+}
+
+#[tokio::test]
+async fn a_cell_that_is_stopped_or_dropped_comes_back_as_it_was() {
+    let disk = MemoryDisk::new();
+    let first = cell(&disk);
+    furnish(&first).await;
+    first.submit(by_admin(create("a-1"))).await.unwrap();
+    first.stop().await;
+    assert_eq!(first.submit(by_admin(create("a-2"))).await.unwrap_err().kind, Kind::Unavailable);
+    let (second, report) = cell_on(Box::new(MemoryJournal::open(&disk)));
+    assert_eq!((report.replayed, report.created), (0, false), "an orderly end leaves a snapshot: {report:?}");
+    second.submit(by_admin(create("a-2"))).await.unwrap();
+    drop(second);
+    let (third, report) = cell_on(Box::new(MemoryJournal::open(&disk)));
+    assert_eq!((report.replayed, report.last), (2, disk.last().0 - 1), "{report:?}");
+    let expected = replayed(&third.entries(1, usize::MAX).await.unwrap());
+    assert_eq!(third.read(|state| state.clone()).await.unwrap(), expected);
+    assert_eq!(expected.actors.len(), 2);
+    third.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_recorded_wakes_whoever_watches_and_can_be_read() {
+    let disk = MemoryDisk::new();
+    let cell = cell(&disk);
+    let mut recorded = cell.recorded();
+    let before = *recorded.borrow_and_update();
+    let answered = cell.submit(by_admin(apply_pool())).await.unwrap();
+    recorded.changed().await.unwrap();
+    assert_eq!((*recorded.borrow(), answered.index), (before + 1, before + 1));
+    let entries = cell.entries(before + 1, 10).await.unwrap();
+    assert_eq!((entries.len(), entries[0].index), (1, before + 1));
+    assert_eq!(cell.entries(before + 2, 10).await, Ok(Vec::new()));
+    cell.submit(by_admin(create("a-1"))).await.unwrap_err();
+    assert!(!recorded.has_changed().unwrap() || *recorded.borrow_and_update() == before + 1, "a refusal wakes nobody");
+    cell.stop().await;
+}
