@@ -1,12 +1,6 @@
 //! The cell from outside, on a journal in memory that fails when it is told to.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "suite/cell.rs"]
 mod cell;

@@ -9,6 +9,7 @@ use credence_model::id::{ActorRef, Digest};
 use credence_model::refusal::{Kind, Refusal};
 use sha2::Digest as _;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
@@ -75,7 +76,9 @@ impl From<ArchiveError> for Refusal {
 impl Archives {
     /// Opens the directory, makes it if it is missing, and removes what a crash left half written.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(dir)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        // What actors wrote is nobody else's, whatever the directory above allows.
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
         for entry in std::fs::read_dir(dir)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(ASIDE_PREFIX) {

@@ -96,10 +96,20 @@ impl Server {
         let clock = Clock::start();
         let dir = config.data_dir.clone();
         // The journal's lock comes first: everything else in the directory belongs to who holds it.
-        private_dir(&dir)?;
+        private_dir(&dir, &config.admin_uids)?;
         let journal = FileJournal::open(&dir.join("journal"), FileOptions::default())?;
         let edge = Edge { now: Box::new(move || clock.now()), entropy: Box::new(entropy) };
         let (cell, report) = Cell::start(Box::new(journal), config.settings.clone(), edge)?;
+        let started = Self::serve(config, clock, cell.clone(), report).await;
+        if started.is_err() {
+            // Whoever tries again at once finds the directory free.
+            cell.stop().await;
+        }
+        started
+    }
+
+    async fn serve(config: Config, clock: Clock, cell: Cell, report: StartReport) -> Result<Self, StartError> {
+        let dir = config.data_dir.clone();
         let (stop, stopping) = watch::channel(false);
         let app = Arc::new(compose(&config, &dir, clock, cell.clone(), stopping.clone())?);
         app.signer.renew_own(&app.cell, clock.now()).await.map_err(StartError::Identity)?;
@@ -109,7 +119,7 @@ impl Server {
         let tcp = TcpListener::bind(config.listen).await.map_err(listen)?;
         let addr = tcp.local_addr().map_err(listen)?;
         let admin_socket = dir.join("server.sock");
-        let unix = private_socket(&admin_socket)?;
+        let unix = admin_listener(&admin_socket, &config.admin_uids)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(doors.clone().serve_tcp(tcp, acceptor));
         tasks.spawn(doors.serve_unix(unix));
@@ -237,9 +247,16 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn private_dir(dir: &Path) -> Result<(), StartError> {
-    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    created.map_err(|source| StartError::DataDir { path: dir.to_owned(), source })
+/// Nobody else looks into it. Administrators with other user ids may pass through to their socket; what lies beside it
+/// is private by itself.
+fn private_dir(dir: &Path, admin_uids: &[u32]) -> Result<(), StartError> {
+    let refused = |source| StartError::DataDir { path: dir.to_owned(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(refused)?;
+    if admin_uids.is_empty() {
+        return Ok(());
+    }
+    let mode = std::fs::metadata(dir).map_err(refused)?.permissions().mode();
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode | 0o011)).map_err(refused)
 }
 
 /// What stands in the way of a data directory, for people.
@@ -252,14 +269,16 @@ fn obstacle(error: &io::Error) -> String {
     }
 }
 
-/// A socket that only this user reaches. One that an earlier server left is replaced: the journal's lock is ours.
-fn private_socket(path: &Path) -> Result<UnixListener, StartError> {
+/// A socket that only this user reaches, or everybody if other user ids may administer: then each connection is asked
+/// whose it is. One that an earlier server left is replaced: the journal's lock is ours.
+fn admin_listener(path: &Path, admin_uids: &[u32]) -> Result<UnixListener, StartError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("replace", path)(error)),
         _ => {}
     }
     let listener = UnixListener::bind(path).map_err(io_error("listen on", path))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(io_error("protect", path))?;
+    let mode = if admin_uids.is_empty() { 0o600 } else { 0o666 };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(io_error("protect", path))?;
     Ok(listener)
 }
 

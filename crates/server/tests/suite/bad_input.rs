@@ -246,6 +246,12 @@ async fn a_body_is_json_of_a_bounded_size_and_says_so() {
     check(&house.refuses_bytes("POST", "/v1/actors", &[], deep.as_bytes()).await, "malformed", "body", "recursion");
     let large = with(actor("a-1"), "/labels", json!({ "a": "x".repeat(1024 * 1024) })).to_string();
     check(&house.refuses_bytes("POST", "/v1/actors", &[], large.as_bytes()).await, "limited", "body", "1048576 bytes");
+    // What fits into a body and not into one entry of the journal is refused alone.
+    let command = |length: usize| with(class(), "/spec/runtime/command", json!(["x".repeat(length)]));
+    let large = command(1024 * 1024 - command(0).to_string().len());
+    let error = house.refuses("PUT", CLASS, &large).await;
+    assert_eq!(error["kind"], "limited", "{error}");
+    assert!(error["message"].as_str().unwrap().contains("at most 1048576 are recorded"), "{error}");
     let json = [("content-type", "application/json; charset=utf-8")];
     house.admin().send("POST", "/v1/actors", &json, good.as_bytes()).await.ok();
     house.close().await;

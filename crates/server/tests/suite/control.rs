@@ -152,6 +152,8 @@ async fn whoever_waits_for_the_log_is_woken_by_the_next_entry() {
     // Nothing comes: an empty page, and the same place to read on from.
     let empty = admin.get(&format!("/v1/log?from={}&wait_ms=1", next + 1)).await.ok();
     assert_eq!(empty, json!({ "items": [], "next": next + 1 }));
+    let end = admin.get(&format!("/v1/log?from={}", u64::MAX)).await.ok();
+    assert_eq!(end, json!({ "items": [], "next": u64::MAX }));
     house.close().await;
 }
 

@@ -64,6 +64,19 @@ async fn a_directory_of_another_trust_domain_is_refused() {
     assert!(message.contains("belongs to trust domain test.internal"), "{message}");
 }
 
+/// The sockets' own permissions are the first door; the kernel says who came through it.
+#[tokio::test]
+async fn further_administrators_reach_their_socket_and_nothing_beside_it() {
+    let house = House::furnished_with(|config| config.admin_uids = vec![12_345]).await;
+    let dir = house.config().data_dir.clone();
+    assert_eq!((mode(&dir), mode(&dir.join("server.sock"))), (0o711, 0o666));
+    for name in ["journal", "authority", "archives"] {
+        assert_eq!(mode(&dir.join(name)), 0o700, "{name}");
+    }
+    assert_eq!(mode(&dir.join("token-seed")), 0o600);
+    house.close().await;
+}
+
 #[tokio::test]
 async fn what_is_secret_is_readable_by_its_owner_only() {
     let house = House::furnished().await;

@@ -106,6 +106,10 @@ async fn offers_and_renewals_with_bad_requests_are_refused_and_the_stream_goes_o
         line.say(from_node::Message::RenewNode(RenewNode { csr })).await;
         check(&line.hear_refused().await, kind, "renew_node.csr", message);
     }
+    let twice = fresh_key().1;
+    let twice = KeyOffer { csrs: vec![twice.clone(), twice] };
+    line.say(from_node::Message::KeyOffer(twice)).await;
+    check(&line.hear_refused().await, "malformed", "key_offer.csrs[1]", "offered already");
     let many = KeyOffer { csrs: vec![Vec::new(); 65] };
     line.say(from_node::Message::KeyOffer(many)).await;
     check(&line.hear_refused().await, "limited", "key_offer.csrs", "at most 64 keys at once");

@@ -55,7 +55,13 @@ impl Session {
         }
         let mut keys = Vec::with_capacity(offer.csrs.len());
         for (index, csr) in offer.csrs.iter().enumerate() {
-            match prove(csr, &format!("key_offer.csrs[{index}]")) {
+            let field = format!("key_offer.csrs[{index}]");
+            match prove(csr, &field) {
+                // A key is certified once: a second binding would find it used up.
+                Ok(key) if self.keys.contains_key(&key.digest()) || keys.contains(&key) => {
+                    let refusal = convert::malformed(field, "this key was offered already; offer each once");
+                    return self.refused(&refusal).await;
+                }
                 Ok(key) => keys.push(key),
                 Err(refusal) => return self.refused(&refusal).await,
             }
