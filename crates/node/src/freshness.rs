@@ -9,6 +9,7 @@ use credence_credential::bundle::Bundle;
 use credence_credential::key::KeyPair;
 use credence_credential::x509_svid::{self, VerifiedX509Svid};
 use credence_model::command::Held;
+use credence_model::directive::NOT_BEFORE_CUSHION_SECS;
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::time::Timestamp;
 use std::sync::Arc;
@@ -130,10 +131,17 @@ fn due(served: &watch::Sender<Served>) -> Instant {
 /// How long until about half of a certificate's life is over.
 pub(crate) fn left(leaf: Option<&[u8]>, not_after: Timestamp) -> Duration {
     let not_before = leaf.and_then(|leaf| x509_svid::inspect(leaf).ok()).map_or(not_after, |leaf| leaf.not_before);
-    let life_ms = not_after.as_ms().saturating_sub(not_before.as_ms());
-    let half = jittered(Duration::from_millis(life_ms / 2));
-    let gone = wall().as_ms().saturating_sub(not_before.as_ms());
-    half.saturating_sub(Duration::from_millis(gone))
+    jittered_half(not_before, not_after).saturating_sub(Duration::from_millis(since_made(not_before, wall())))
+}
+
+/// About half of a life, counted from when the certificate was made: its validity begins a cushion earlier, which is most
+/// of it if the life is short.
+fn jittered_half(not_before: Timestamp, not_after: Timestamp) -> Duration {
+    jittered(Duration::from_millis(since_made(not_before, not_after) / 2))
+}
+
+fn since_made(not_before: Timestamp, at: Timestamp) -> u64 {
+    at.as_ms().saturating_sub(not_before.as_ms()).saturating_sub(NOT_BEFORE_CUSHION_SECS * 1000)
 }
 
 /// A little more or less, so that what began together is not renewed together.
@@ -147,8 +155,20 @@ pub(crate) fn jittered(around: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::{JITTER_PER_MILLE, jittered};
+    use super::{JITTER_PER_MILLE, NOT_BEFORE_CUSHION_SECS, jittered, jittered_half};
+    use credence_model::time::Timestamp;
     use std::time::Duration;
+
+    #[test]
+    fn half_a_life_is_counted_from_when_it_began_however_short_it_is() {
+        let made = Timestamp::from_secs(1_000_000);
+        for life_secs in [10, 300, 900] {
+            let half =
+                jittered_half(made.minus_secs(NOT_BEFORE_CUSHION_SECS), Timestamp::from_secs(1_000_000 + life_secs));
+            let (least, most) = (life_secs * 1000 * 45 / 100, life_secs * 1000 * 55 / 100);
+            assert!((least..=most).contains(&(half.as_millis() as u64)), "{life_secs} s: {half:?}");
+        }
+    }
 
     #[test]
     fn renewals_are_spread_around_their_time() {
