@@ -24,8 +24,10 @@ use std::process::ExitCode;
 /// Shows it.
 pub(crate) async fn run(args: DemoArgs, session: &Session) -> Result<ExitCode, Failure> {
     let mut ending = Ending::catch(EndingArgs { until_stdin_closes: false })?;
-    let stage = Stage::new(session.out, session.environment.terminal);
-    let programs = programs::find(&stage).await?;
+    let stage = || Stage::new(session.out, session.environment.terminal);
+    let programs = programs::find(&stage()).await?;
+    // The time begins when everything is built.
+    let stage = stage();
     let dir = tempfile::Builder::new()
         .prefix("credence-demo-")
         .tempdir()

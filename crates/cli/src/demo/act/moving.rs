@@ -7,6 +7,7 @@ use crate::demo::stage::Stage;
 use crate::demo::unless;
 use crate::failure::Failure;
 use credence_model::refusal::Kind;
+use credence_node::endpoint::socket_name;
 use credence_server::api::actor::{ActorView, ExecBody, ExecResult, LogsPage};
 use std::path::PathBuf;
 
@@ -63,8 +64,7 @@ async fn steal(house: &House, view: &ActorView, file: &std::path::Path) -> Resul
     let call = Call::post(format!("{}/exec", path(&actor(1)?)), &body).wait_ms(EXEC_MS);
     let result: ExecResult = house.client.send(call).await?;
     unless(result.exit_code == 0, || format!("nothing was copied: {}", result.stderr))?;
-    let binding = view.binding.map(|binding| binding.to_string()).unwrap_or_default();
-    let socket = house.dir.join("alpha/s").join(format!("{binding}.sock"));
+    let socket = house.dir.join("alpha/s").join(view.binding.map(socket_name).unwrap_or_default());
     unless(socket.exists(), || format!("{} is not there", socket.display()))?;
     Ok(socket)
 }
