@@ -16,8 +16,8 @@ pub const SERVER_PATH_DEFAULT: &str = "/credence/server";
 pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
 /// Most workers of one node.
 pub const WORKERS_MAX: usize = 4096;
-/// The longest name of a file in the directory of sockets: a binding and `.sock`.
-const SOCKET_NAME_BYTES: usize = 32;
+/// The longest name of a file in the directory of sockets, with the `/` before it: see `endpoint::socket_name`.
+const SOCKET_NAME_BYTES: usize = 35;
 
 /// The configuration file as it is written (TOML). Command-line flags overwrite single fields before
 /// [`ConfigFile::resolve`].
@@ -201,5 +201,7 @@ mod tests {
         let dir = format!("/{}", "d".repeat(90));
         let config = resolve(&format!("name = 'a'\nconnect = 'h:1'\ndata_dir = '{dir}'")).expect("a configuration");
         assert_eq!(config.socket_dir(), Path::new("/run/credence-a"));
+        let binding = "01m85w5pyg1f8h4ze7qgh4stcq".parse().expect("a binding");
+        assert_eq!(super::SOCKET_NAME_BYTES, 1 + crate::endpoint::socket_name(binding).len());
     }
 }

@@ -15,6 +15,7 @@ use crate::endpoint::presence::Presence;
 use crate::endpoint::socket::Socket;
 use credence_attest::process_tree::TreeRoot;
 use credence_credential::bundle::Bundle;
+use credence_model::id::BindingId;
 use credence_model::order::Claims;
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::SpiffeId;
@@ -40,6 +41,14 @@ mod workload;
 
 /// Longest path of a Unix socket, in bytes: `sun_path` has 108, some clients fewer.
 pub const SOCKET_PATH_BYTES_MAX: usize = 103;
+
+/// Name of the socket of a binding's endpoint.
+///
+/// The `@` is for gRPC's C library, and so for every client in Python, C++, Ruby or PHP: it sends the path of the socket,
+/// percent-encoded, as `:authority`. Our HTTP library takes `%` there only before an `@`, and resets every request otherwise.
+pub fn socket_name(binding: BindingId) -> String {
+    format!("id@{binding}.sock")
+}
 
 /// An actor's present X.509 identity.
 pub struct Identity {

@@ -11,7 +11,7 @@ mod slot;
 
 use crate::clock::wall;
 use crate::core::message::BindNotice;
-use crate::endpoint::{Endpoint, EndpointError, Identity, MintJwt, Served};
+use crate::endpoint::{Endpoint, EndpointError, Identity, MintJwt, Served, socket_name};
 use crate::event::{Event, HolderEvent, LocalRun};
 use crate::freshness;
 use crate::runtime::Driver;
@@ -98,7 +98,7 @@ impl Holder {
     }
 
     fn socket(&self) -> PathBuf {
-        self.workshop.socket_dir.join(format!("{}.sock", self.notice.binding))
+        self.workshop.socket_dir.join(socket_name(self.notice.binding))
     }
 
     async fn open(&self, root: TreeRoot) -> Result<Endpoint, EndpointError> {
