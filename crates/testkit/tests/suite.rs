@@ -1,3 +1,17 @@
-//! Suites over the whole system.
+//! Suites over the whole system: the simulator, and the black box: the real program on real processes and sockets, with
+//! clients that anybody may use, unmodified.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "the harness may fail a test; clippy exempts only test functions"
+)]
+
+mod endpoint;
+mod handshake;
+mod harness;
+mod life;
+mod loss;
 mod simulation;
+mod standard_clients;

@@ -1,0 +1,100 @@
+//! Installations: everything in one process (`credence dev`), and a server with nodes.
+
+use super::{Cli, POOL, Process, arg, objects, text};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// What a node has in its environment, for tests of what an actor has in its own.
+const OF_THE_NODE: (&str, &str) = ("A_SECRET_OF_THE_NODE", "not for actors");
+
+fn home() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+fn daemon(cli: &Cli, arguments: &[&str]) -> (Process, Value) {
+    let mut command = cli.command(&[arguments, &["-o", "json", "--until-stdin-closes"]].concat());
+    command.env(OF_THE_NODE.0, OF_THE_NODE.1);
+    let mut process = Process::start(arguments[0], command, &cli.home);
+    let started = process.object();
+    (process, started)
+}
+
+/// `credence dev` with the classes of the tests.
+pub(crate) struct Dev {
+    pub(crate) cli: Cli,
+    // Fields are dropped in this order: the process before its directory.
+    _process: Process,
+    _home: TempDir,
+}
+
+impl Dev {
+    pub(crate) fn start() -> Self {
+        let home = home();
+        let cli = Cli::new(home.path(), None);
+        let data_dir = home.path().join("d");
+        let (process, _) = daemon(&cli, &["dev", "--data-dir", arg(&data_dir)]);
+        cli.fed(&["apply", "-f", "-"], &objects());
+        Self { cli, _process: process, _home: home }
+    }
+}
+
+/// A server, to which nodes may be added.
+pub(crate) struct House {
+    pub(crate) cli: Cli,
+    /// HOST:PORT of the server.
+    addr: String,
+    config: PathBuf,
+    server: Process,
+    home: TempDir,
+}
+
+impl House {
+    /// A server with these settings, in TOML, and the classes and the pool of the tests.
+    pub(crate) fn start(settings: &str) -> Self {
+        let home = home();
+        let config = home.path().join("server.toml");
+        let data_dir = home.path().join("server");
+        let written =
+            format!("trust_domain = 'test.internal'\ndata_dir = '{}'\n[settings]\n{settings}\n", data_dir.display());
+        std::fs::write(&config, written).expect("a file can be written");
+        let (server, started) = Self::serve(&Cli::new(home.path(), None), &config, "127.0.0.1:0");
+        let cli = Cli::new(home.path(), Some(format!("unix:{}", text(&started, "admin_socket"))));
+        cli.fed(&["apply", "-f", "-"], &format!("{}{POOL}", objects()));
+        Self { cli, addr: text(&started, "addr").to_owned(), config, server, home }
+    }
+
+    fn serve(cli: &Cli, config: &Path, listen: &str) -> (Process, Value) {
+        daemon(cli, &["server", "--config", arg(config), "--listen", listen])
+    }
+
+    /// SIGKILL to the server.
+    pub(crate) fn kill_server(&mut self) {
+        self.server.kill();
+    }
+
+    /// Starts the server again, on its data and where its nodes look for it.
+    pub(crate) fn restart_server(&mut self) {
+        (self.server, _) = Self::serve(&self.cli, &self.config, &self.addr);
+    }
+
+    /// Adds a node with so many workers, named after it: `NAME-1` and so on.
+    pub(crate) fn node(&self, name: &str, workers: u32) -> Node {
+        let token = self.home.path().join(format!("{name}.token"));
+        let pool = format!("default={workers}");
+        self.cli.done(&["token", "create", "--node", name, "--pool", &pool, "--out", arg(&token)]);
+        let data_dir = self.home.path().join(name);
+        let workers = format!("default/default={workers}");
+        let arguments = ["node", "--name", name, "--connect", &self.addr, "--worker", &workers];
+        let places = ["--join-token-file", arg(&token), "--data-dir", arg(&data_dir)];
+        let (process, started) = daemon(&self.cli, &[&arguments[..], &places].concat());
+        Node { process, socket: text(&started, "socket").to_owned() }
+    }
+}
+
+/// A node of a house.
+pub(crate) struct Node {
+    pub(crate) process: Process,
+    /// Where `credence run` finds it.
+    pub(crate) socket: String,
+}
