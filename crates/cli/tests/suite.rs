@@ -1,8 +1,12 @@
-//! Black-box tests of the binary that need no server: help, wrong usage, completion, offline verbs. What needs a server
-//! is tested end to end in `crates/testkit`.
+//! Black-box tests of the binary: help, wrong usage, offline verbs, `dev` with `run`, and the demo. What standard clients
+//! see of an identity is tested in `crates/testkit`.
 
 #![expect(clippy::expect_used, reason = "the helpers of tests may fail a test; clippy exempts only test functions")]
 
+#[path = "suite/demo.rs"]
+mod demo;
+#[path = "suite/dev.rs"]
+mod dev;
 #[path = "suite/help.rs"]
 mod help;
 #[path = "suite/offline.rs"]

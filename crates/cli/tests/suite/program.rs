@@ -20,16 +20,16 @@ pub(crate) fn run(arguments: &[&str], stdin: &str) -> Ran {
 
 /// The same with this home and working directory.
 pub(crate) fn run_in(home: &Path, arguments: &[&str], stdin: &str) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_credence"))
-        .args(arguments)
-        .env_clear()
-        .env("HOME", home)
-        .current_dir(home)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("credence starts");
+    run_with(home, arguments, stdin, |_| {})
+}
+
+/// The same with further changes to how it is started.
+pub(crate) fn run_with(home: &Path, arguments: &[&str], stdin: &str, change: impl FnOnce(&mut Command)) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_credence"));
+    command.args(arguments).env_clear().env("HOME", home).current_dir(home);
+    change(&mut command);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("credence starts");
     // A program that does not read its input may be gone already.
     let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
     let output = child.wait_with_output().expect("credence ends");
