@@ -1,7 +1,12 @@
 //! Black-box tests of the binary: help, wrong usage, offline verbs, `dev` with `run`, and the demo. What standard clients
 //! see of an identity is tested in `crates/testkit`.
 
-#![expect(clippy::expect_used, reason = "the helpers of tests may fail a test; clippy exempts only test functions")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "the helpers of tests may fail a test; clippy exempts only test functions"
+)]
 
 #[path = "suite/demo.rs"]
 mod demo;
