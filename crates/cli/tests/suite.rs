@@ -12,6 +12,8 @@
 mod demo;
 #[path = "suite/dev.rs"]
 mod dev;
+#[path = "suite/directory.rs"]
+mod directory;
 #[path = "suite/help.rs"]
 mod help;
 #[path = "suite/offline.rs"]
