@@ -57,7 +57,7 @@ impl Failure {
         let mut source = error.source();
         while let Some(cause) = source {
             let cause_text = cause.to_string();
-            if !message.contains(&cause_text) {
+            if !says(&message, &cause_text) {
                 message += &format!(": {cause_text}");
             }
             source = cause.source();
@@ -101,6 +101,12 @@ impl Failure {
         let shown = Shown { refusal: &self.refusal, place: self.place.as_deref() };
         serde_json::to_string_pretty(&shown).unwrap_or_default()
     }
+}
+
+/// Whether a message says already what its cause says, whatever the case and the number of an error of the system.
+fn says(message: &str, cause: &str) -> bool {
+    let words = cause.split(" (os error").next().unwrap_or(cause);
+    message.to_lowercase().contains(&words.to_lowercase())
 }
 
 impl From<Refusal> for Failure {

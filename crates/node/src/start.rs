@@ -62,7 +62,7 @@ pub enum StartError {
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     /// A file, directory or socket is in the way.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}: {source}; give it to the user this node runs as, or choose another --data-dir", path.display())]
     Io {
         /// What was attempted.
         doing: &'static str,
