@@ -1,0 +1,8 @@
+//! An actor's endpoint in this process, without a node around it. Programs and whole nodes are tested in `crates/testkit`.
+
+#![expect(clippy::expect_used, reason = "the helpers of tests may fail a test; clippy exempts only test functions")]
+
+mod door;
+mod identity;
+mod metadata;
+mod workload;
