@@ -9,7 +9,7 @@ mod program;
 
 pub(crate) use house::{Dev, House, Node};
 pub(crate) use process::Process;
-pub(crate) use program::{Ran, python, python_script, workload};
+pub(crate) use program::{Ran, credence, python, python_script, workload};
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -29,7 +29,7 @@ pub(crate) fn run(mut command: Command, stdin: &str) -> Ran {
 }
 
 /// The program under test.
-pub(super) fn credence() -> &'static Path {
+pub(crate) fn credence() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         // TARGET/PROFILE/deps/suite-HASH is this program.
