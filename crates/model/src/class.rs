@@ -175,9 +175,7 @@ impl ClassSpec {
             ("spec.purpose", &self.purpose),
         ];
         lines.into_iter().try_for_each(|(field, text)| check_line(field, text))?;
-        if self.description.len() > DESCRIPTION_BYTES_MAX {
-            return Err(malformed("spec.description", format!("longer than {DESCRIPTION_BYTES_MAX} bytes")));
-        }
+        check_text("spec.description", &self.description)?;
         self.validate_lists()?;
         self.runtime.validate()?;
         check_range("spec.credentials.x509TtlSecs", self.credentials.x509_ttl_secs, TTL_SECS_MIN, X509_TTL_SECS_MAX)?;
@@ -190,7 +188,14 @@ impl ClassSpec {
         let tools = self.tools.iter().map(|tool| ("name", &tool.name));
         check_named("spec.models", models)?;
         check_named("spec.skills", skills)?;
-        check_named("spec.tools", tools)
+        check_named("spec.tools", tools)?;
+        let models = self.models.iter().map(|model| &model.provider);
+        let models = models.enumerate().map(|(index, text)| (format!("spec.models[{index}].provider"), text));
+        let skills = self.skills.iter().map(|skill| &skill.description);
+        let skills = skills.enumerate().map(|(index, text)| (format!("spec.skills[{index}].description"), text));
+        let tools = self.tools.iter().map(|tool| &tool.description);
+        let tools = tools.enumerate().map(|(index, text)| (format!("spec.tools[{index}].description"), text));
+        models.chain(skills).chain(tools).try_for_each(|(field, text)| check_text(&field, text))
     }
 }
 
@@ -205,14 +210,12 @@ impl Runtime {
                 return Err(malformed(field, format!("more than {LIST_ITEMS_MAX} items")));
             }
         }
-        if let Some((index, _)) = self.command.iter().enumerate().find(|(_, text)| text.contains('\0')) {
-            return Err(malformed(format!("spec.runtime.command[{index}]"), "holds a NUL byte"));
+        for (index, argument) in self.command.iter().enumerate() {
+            check_word(&format!("spec.runtime.command[{index}]"), argument)?;
         }
         for (index, variable) in self.env.iter().enumerate() {
             check_env_name(&format!("spec.runtime.env[{index}].name"), &variable.name)?;
-            if variable.value.contains('\0') {
-                return Err(malformed(format!("spec.runtime.env[{index}].value"), "holds a NUL byte"));
-            }
+            check_word(&format!("spec.runtime.env[{index}].value"), &variable.value)?;
         }
         for (index, name) in self.pass_env.iter().enumerate() {
             check_env_name(&format!("spec.runtime.passEnv[{index}]"), name)?;
@@ -234,6 +237,21 @@ fn check_line(field: &str, text: &str) -> Result<(), Refusal> {
     } else {
         Ok(())
     }
+}
+
+fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
+    if text.len() > DESCRIPTION_BYTES_MAX {
+        return Err(malformed(field, format!("longer than {DESCRIPTION_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+/// What becomes an argument or a variable of a process.
+fn check_word(field: &str, text: &str) -> Result<(), Refusal> {
+    if text.contains('\0') {
+        return Err(malformed(field, "holds a NUL byte"));
+    }
+    check_text(field, text)
 }
 
 fn check_named<'a>(list: &str, names: impl Iterator<Item = (&'static str, &'a String)>) -> Result<(), Refusal> {

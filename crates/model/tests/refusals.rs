@@ -8,6 +8,7 @@ use credence_model::id::{ActorId, Digest, Epoch};
 use credence_model::label::Labels;
 use credence_model::node::PoolGrant;
 use credence_model::refusal::Kind;
+use serde_json::json;
 
 /// The command is refused with this kind and words, and the state stays as it was.
 #[track_caller]
@@ -63,6 +64,28 @@ fn a_class_that_changed_since_it_was_read_is_not_overwritten() {
     world.ok(apply(Some(version)));
     refused(&mut world, apply(Some(version)), Kind::Conflict, "metadata.version");
     assert_eq!(world.state.classes[&class].newest().unwrap().0, 2);
+}
+
+#[test]
+fn every_text_of_a_class_has_a_limit_and_is_named_when_it_is_beyond() {
+    let long = || "x".repeat(credence_model::class::DESCRIPTION_BYTES_MAX + 1);
+    let apply = |json: serde_json::Value| {
+        let mut spec = serde_json::to_value(spec()).unwrap();
+        spec.as_object_mut().unwrap().extend(json.as_object().unwrap().clone());
+        apply_class(serde_json::from_value(spec).unwrap())
+    };
+    for (member, field) in [
+        (json!({"description": long()}), "spec.description"),
+        (json!({"models": [{"model": "m", "provider": long()}]}), "spec.models[0].provider"),
+        (json!({"skills": [{"name": "s", "description": long()}]}), "spec.skills[0].description"),
+        (json!({"tools": [{"name": "t", "description": long()}]}), "spec.tools[0].description"),
+        (json!({"runtime": {"command": ["c", long()]}}), "spec.runtime.command[1]"),
+        (json!({"runtime": {"env": [{"name": "A", "value": long()}]}}), "spec.runtime.env[0].value"),
+        (json!({"runtime": {"env": [{"name": "A", "value": "\u{0}"}]}}), "spec.runtime.env[0].value"),
+        (json!({"purpose": long()}), "spec.purpose"),
+    ] {
+        refused(&mut World::furnished(), apply(member), Kind::Malformed, field);
+    }
 }
 
 #[test]
