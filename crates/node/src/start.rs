@@ -162,6 +162,12 @@ impl Node {
         }
     }
 
+    /// Resolves if the node has come to its end by itself, which it never should: it serves nobody any more.
+    pub async fn broken(&self) {
+        let mut connected = self.connected.clone();
+        while connected.changed().await.is_ok() {}
+    }
+
     /// Suspends its actors, tells the control plane, and ends. Those whose end could not be told are lost until their
     /// lease is over.
     pub async fn stop(mut self) {
@@ -191,7 +197,8 @@ async fn identity(
         }
     };
     let id = &found.svid().id;
-    if id.path().rsplit('/').next() != Some(config.name.as_str()) {
+    // The template of the trust domain says which segment it is, and is not known here.
+    if !id.path().split('/').any(|segment| segment == config.name.as_str()) {
         return Err(StartError::OtherNode { dir: config.data_dir.clone(), found: id.to_string() });
     }
     Ok(found)

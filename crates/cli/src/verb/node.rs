@@ -31,15 +31,20 @@ pub(super) async fn run(args: NodeArgs, session: &Session) -> Result<(), Failure
     let mut ending = Ending::catch(args.ending)?;
     let join_token = args.join_token_file.as_deref().map(read_token).transpose()?;
     let node = start(resolve(args)?, join_token).await?;
-    tokio::select! {
-        () = node.connected() => {
-            tell(&node, session.out)?;
-            ending.wait().await;
-        }
-        () = ending.wait() => {}
-    }
+    let ended = tokio::select! {
+        told = stay(&node, session.out) => told,
+        () = ending.wait() => Ok(()),
+    };
     node.stop().await;
-    Ok(())
+    ended
+}
+
+/// Says once that the node is connected. It resolves only if something went wrong.
+async fn stay(node: &Node, out: Output) -> Result<(), Failure> {
+    node.connected().await;
+    tell(node, out)?;
+    node.broken().await;
+    Err(Failure::new(Kind::Bug, "the node stopped working; start it again").hint("Its log says why"))
 }
 
 /// Starts a node; errors say what to do.
