@@ -324,6 +324,11 @@ async fn logs(ask: Ask<LogsQuery>) -> Result<LogsPage, Refusal> {
         return Err(Refusal::new(Kind::Malformed, message).field("limit"));
     }
     let view = find(&ask.app, actor.clone()).await?;
+    let offset = ask.query.offset.unwrap_or(0);
+    if view.state == ActorState::Starting {
+        // Its log is on its way to the node; what that node has of an earlier stay would mislead who follows by offset.
+        return Ok(LogsPage { text: String::new(), next_offset: offset });
+    }
     let name = actor.clone();
     let last = move |state: &State| state.actors.get(&name)?.last.as_ref().map(|(_, node)| node.clone());
     let node = match view.node {
@@ -332,7 +337,7 @@ async fn logs(ask: Ask<LogsQuery>) -> Result<LogsPage, Refusal> {
     };
     let node = node.ok_or_else(|| Refusal::new(Kind::NotFound, format!("actor {actor} has not run yet")))?;
     let (namespace, actor) = (actor.namespace.to_string(), actor.actor.to_string());
-    let question = ReadLog { namespace, actor, offset: ask.query.offset.unwrap_or(0), bytes_max };
+    let question = ReadLog { namespace, actor, offset, bytes_max };
     match ask.app.calls.ask(&node, call::Call::ReadLog(question), Duration::from_millis(NODE_ANSWER_MS)).await? {
         reply::Reply::LogPage(page) => {
             Ok(LogsPage { text: String::from_utf8_lossy(&page.bytes).into_owned(), next_offset: page.next_offset })
