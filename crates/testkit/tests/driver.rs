@@ -1,7 +1,7 @@
 //! The process driver with the real supervisor: a tree ends as a whole, begins with what was promised and nothing else, and
 //! its state goes on elsewhere.
 
-use crate::harness::credence;
+use crate::harness::{credence, ends_within};
 use credence_model::id::{ActorRef, BindingId};
 use credence_model::time::Timestamp;
 use credence_node::runtime::archive::digest;
@@ -9,7 +9,6 @@ use credence_node::runtime::log;
 use credence_node::runtime::process::{ProcessDriver, ProcessSettings};
 use credence_node::runtime::{Archive, Driver as _, EXECS_MAX, Running, RuntimeError, StartSpec};
 use futures_util::future::{join_all, select_all};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -110,17 +109,7 @@ impl Watched {
     }
 
     fn is_gone(&self) -> bool {
-        self.ends_within(Duration::ZERO)
-    }
-
-    fn ends(&self) -> bool {
-        self.ends_within(LONG)
-    }
-
-    fn ends_within(&self, limit: Duration) -> bool {
-        // A pidfd becomes readable when its process ends (pidfd_open(2)).
-        let limit = Timespec::try_from(limit).expect("a short time");
-        poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&limit)) == Ok(1)
+        ends_within(&self.0, Duration::ZERO)
     }
 }
 
@@ -316,7 +305,7 @@ async fn a_command_that_takes_too_long_is_killed() {
     let pid = pid.await.expect("no panic").expect("the pipe is read");
     // If there is no such process it was reaped already; else it is about to be.
     if let Some(left) = Watched::find(&pid) {
-        assert!(left.ends(), "it was not killed");
+        assert!(ends_within(&left.0, LONG), "it was not killed");
     }
     assert_eq!(said(&*running, "echo still here").await, "still here\n");
 }

@@ -8,7 +8,7 @@ mod process;
 mod program;
 
 pub(crate) use house::{Dev, House, Node};
-pub(crate) use process::Process;
+pub(crate) use process::{Process, ends_within};
 pub(crate) use program::{Ran, credence, python, python_script, workload};
 
 use serde_json::Value;

@@ -26,7 +26,8 @@ fn a_move_to_another_node_keeps_identity_state_and_log_and_shuts_the_old_holder_
     assert_eq!((&there["state"], &there["node"], &there["epoch"]), (&json!("running"), &json!("beta"), &json!(2)));
     assert_eq!(there["spiffe_id"], here["spiffe_id"]);
     assert_ne!(there["binding"], here["binding"]);
-    assert!(log.line().ends_with(" out run 2"), "its home directory came with it, and its log goes on");
+    let next = log.line();
+    assert!(next.ends_with(" out run 2"), "its home directory came with it, and its log goes on: {next}");
     let lines = cli.done(&["actor", "logs", "roamer"]);
     assert_eq!(lines.lines().filter(|line| line.contains(" out run ")).count(), 2, "{lines}");
 

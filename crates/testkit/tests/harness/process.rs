@@ -1,6 +1,7 @@
 //! A process whose lines a test waits for, and that never outlives the test.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
 use std::fs::File;
@@ -13,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 /// How long a line or an end may be waited for, in seconds: far more than anything here takes.
-const WAIT_SECS_MAX: i64 = 60;
+const WAIT_SECS_MAX: u64 = 60;
 /// Most lines that wait to be read.
 const LINES_MAX: usize = 10_000;
 
@@ -60,7 +61,7 @@ impl Process {
     /// Its next line, or `None` once its standard output is closed.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Option<String> {
-        match self.lines.recv_timeout(Duration::from_secs(WAIT_SECS_MAX.unsigned_abs())) {
+        match self.lines.recv_timeout(Duration::from_secs(WAIT_SECS_MAX)) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("{} says nothing: {}", self.name, self.complaints()),
@@ -78,7 +79,7 @@ impl Process {
     #[track_caller]
     pub(crate) fn find(&mut self, what: &str, mut is: impl FnMut(&Value) -> bool) -> Value {
         let begin = Instant::now();
-        while begin.elapsed().as_secs() < WAIT_SECS_MAX.unsigned_abs() {
+        while begin.elapsed().as_secs() < WAIT_SECS_MAX {
             let object = self.object();
             if is(&object) {
                 return object;
@@ -118,9 +119,21 @@ impl Process {
     }
 
     fn ends(&self) -> bool {
+        ends_within(&self.pidfd, Duration::from_secs(WAIT_SECS_MAX))
+    }
+}
+
+/// Waits for the end of a process, for so long at most.
+pub(crate) fn ends_within(process: &OwnedFd, limit: Duration) -> bool {
+    let until = Instant::now() + limit;
+    loop {
+        let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).expect("a short time");
         // A pidfd becomes readable when its process ends (pidfd_open(2)).
-        let limit = Timespec { tv_sec: WAIT_SECS_MAX, tv_nsec: 0 };
-        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&limit)).is_ok_and(|ready| ready > 0)
+        match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&left)) {
+            // A signal, which is somebody else's.
+            Err(Errno::INTR) => {}
+            ready => return ready == Ok(1),
+        }
     }
 }
 
