@@ -247,7 +247,11 @@ async fn a_body_is_json_of_a_bounded_size_and_says_so() {
     let large = with(actor("a-1"), "/labels", json!({ "a": "x".repeat(1024 * 1024) })).to_string();
     check(&house.refuses_bytes("POST", "/v1/actors", &[], large.as_bytes()).await, "limited", "body", "1048576 bytes");
     // What fits into a body and not into one entry of the journal is refused alone.
-    let command = |length: usize| with(class(), "/spec/runtime/command", json!(["x".repeat(length)]));
+    let command = |last: usize| {
+        let mut words = vec!["x".repeat(16_000); 65];
+        words.push("x".repeat(last));
+        with(class(), "/spec/runtime/command", json!(words))
+    };
     let large = command(1024 * 1024 - command(0).to_string().len());
     let error = house.refuses("PUT", CLASS, &large).await;
     assert_eq!(error["kind"], "limited", "{error}");
