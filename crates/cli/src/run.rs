@@ -39,7 +39,7 @@ pub(crate) async fn run(args: RunArgs, session: &Session) -> Result<ExitCode, Fa
                     // Closing it is the request.
                     drop(stop);
                 }
-                // Its identity is gone, and so is everything that it could be misused for; the work may still be worth it.
+                // It can renew nothing and ends as an actor with the lease; its work may still be worth finishing.
                 Err(gone) => eprintln!("credence: {gone}; the program goes on without an identity"),
             }
             (true, program.await)

@@ -15,8 +15,12 @@ use credence_model::refusal::Refusal;
 use credence_model::time::Timestamp;
 use credence_wire::node::AttestRequest;
 use credence_wire::node::node_service_client::NodeServiceClient;
+use std::time::Duration;
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+/// How long the control plane may take to attest, in seconds.
+const ATTEST_SECS_MAX: u64 = 30;
 
 /// Why a node was not let in.
 #[derive(Debug, Error)]
@@ -68,7 +72,9 @@ pub(crate) async fn attest(
     // tonic keeps a copy of its own until the request is sent; ours is wiped.
     let join_token = Zeroizing::new(token.render().to_string());
     let request = AttestRequest { node: node.to_string(), join_token: join_token.to_string(), csr };
-    let answer = client.attest(request).await;
+    let answer = tokio::time::timeout(Duration::from_secs(ATTEST_SECS_MAX), client.attest(request)).await;
+    let late = |_| AttestError::Unreachable(format!("the control plane did not answer within {ATTEST_SECS_MAX} s"));
+    let answer = answer.map_err(late)?;
     let answer = answer.map_err(|status| AttestError::Refused(protocol::status(&status)))?.into_inner();
     let leaf = answer.x509_svid.first().map(|leaf| x509_svid::inspect(leaf)).transpose();
     let id = leaf.ok().flatten().and_then(|leaf| leaf.spiffe_id);

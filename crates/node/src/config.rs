@@ -1,7 +1,7 @@
 //! Configuration, in two steps: [`ConfigFile`] is what was typed, [`Config`] is what it means.
 
 use crate::endpoint::SOCKET_PATH_BYTES_MAX;
-use credence_model::id::{NodeName, PoolRef, WorkerId, WorkerRef};
+use credence_model::id::{Digest, NodeName, PoolRef, WorkerId, WorkerRef};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -132,7 +132,13 @@ impl Config {
     pub(crate) fn socket_dir(&self) -> PathBuf {
         let usual = self.data_dir.join("s");
         let bytes = usual.as_os_str().len() + SOCKET_NAME_BYTES;
-        if bytes <= SOCKET_PATH_BYTES_MAX { usual } else { self.runtime_dir.join(format!("credence-{}", self.name)) }
+        if bytes <= SOCKET_PATH_BYTES_MAX { usual } else { self.fallback() }
+    }
+
+    /// Another node of this name with another data directory has another one.
+    fn fallback(&self) -> PathBuf {
+        let digest = Digest::of(self.data_dir.as_os_str().as_encoded_bytes()).hex();
+        self.runtime_dir.join(format!("credence-{}", digest.get(..16).unwrap_or(&digest)))
     }
 }
 
@@ -200,7 +206,9 @@ mod tests {
     fn sockets_move_out_of_a_data_directory_whose_path_is_too_long_for_them() {
         let dir = format!("/{}", "d".repeat(90));
         let config = resolve(&format!("name = 'a'\nconnect = 'h:1'\ndata_dir = '{dir}'")).expect("a configuration");
-        assert_eq!(config.socket_dir(), Path::new("/run/credence-a"));
+        assert!(config.socket_dir().starts_with("/run") && config.socket_dir().as_os_str().len() < 40);
+        let other = resolve(&format!("name = 'a'\nconnect = 'h:1'\ndata_dir = '{dir}x'")).expect("a configuration");
+        assert_ne!(config.socket_dir(), other.socket_dir(), "two nodes would share their sockets");
         let binding = "01m85w5pyg1f8h4ze7qgh4stcq".parse().expect("a binding");
         assert_eq!(super::SOCKET_NAME_BYTES, 1 + crate::endpoint::socket_name(binding).len());
     }

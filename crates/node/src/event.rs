@@ -1,7 +1,7 @@
 //! What the hub hears: from the stream, from the holders of bindings, and from programs of this machine.
 
 use crate::runtime::Running;
-use credence_attest::process_tree::TreeRoot;
+use credence_attest::process_tree::{Peer, TreeRoot};
 use credence_model::command::Held;
 use credence_model::id::{BindingId, Digest};
 use credence_model::refusal::Refusal;
@@ -79,6 +79,8 @@ pub(crate) enum StreamEvent {
 
 /// What happens with a binding.
 pub(crate) enum HolderEvent {
+    /// Its process tree is there, with nothing in it yet.
+    Rooted(TreeRoot),
     /// It runs and its identity is served; with what runs, if this node started it.
     Started(Option<Arc<dyn Running>>),
     /// It could not be started, and nothing of it is left.
@@ -100,7 +102,9 @@ pub(crate) struct LocalRun {
     pub(crate) class: String,
     /// The actor's id; empty if one is to be generated.
     pub(crate) actor: String,
-    /// The tree.
+    /// The calling process.
+    pub(crate) peer: Peer,
+    /// The tree below it.
     pub(crate) root: TreeRoot,
     /// What it is told.
     pub(crate) notices: mpsc::Sender<RunNotice>,

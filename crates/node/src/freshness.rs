@@ -88,7 +88,8 @@ pub(crate) async fn keep(
                     Some(fresh) => {
                         let identity = Arc::new(fresh);
                         replace(&served, |_, bundle| Served::Live { identity, bundle: Arc::clone(bundle) });
-                        due(&served)
+                        // A clock that is wrong must not make it one renewal after the other.
+                        due(&served).max(Instant::now() + jittered(Duration::from_millis(PAUSE_MS)))
                     }
                     None => Instant::now() + jittered(Duration::from_millis(PAUSE_MS)),
                 };

@@ -2,8 +2,8 @@
 //!
 //! INVARIANTS
 //! - The endpoint is open before the program starts, so its first question is answered.
-//! - Before the end is told, the processes are gone, then the endpoint is closed and the keys are wiped; the state is packed
-//!   when nobody can change it any more.
+//! - Before the end is told, the endpoint is closed and the keys are wiped. What the node started is gone by then, and its
+//!   state is packed when nobody can change it any more; a program under `credence run` is ended by that.
 //! - Once what is served was taken back, it is never served again.
 
 mod process;

@@ -15,11 +15,12 @@ use crate::event::{Chain, Event, HolderEvent, LocalRun, RunNotice};
 use crate::holder::{Reins, Workshop};
 use crate::reservoir::Reservoir;
 use crate::runtime::Running;
+use credence_attest::process_tree::TreeRoot;
 use credence_credential::bundle::Bundle;
-use credence_model::id::{BindingId, WorkerRef};
+use credence_model::id::{ActorRef, BindingId, WorkerRef};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::TrustDomain;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,9 @@ pub(crate) struct Hub {
     parts: HubParts,
     clock: MonoClock,
     core: Core,
+    /// Inputs that wait for the effects of the one before them.
+    inputs: VecDeque<Input>,
+    stepping: bool,
     stream: Option<OpenStream>,
     reservoir: Reservoir,
     holders: BTreeMap<BindingId, Held>,
@@ -67,6 +71,9 @@ pub(crate) struct Hub {
 
 /// A binding that is held.
 struct Held {
+    actor: ActorRef,
+    /// Its process tree, as soon as there is one.
+    root: Option<TreeRoot>,
     reins: Reins,
     running: Option<Arc<dyn Running>>,
 }
@@ -77,6 +84,8 @@ impl Hub {
             core: Core::new(parts.workers.clone()),
             parts,
             clock: MonoClock::start(),
+            inputs: VecDeque::new(),
+            stepping: false,
             stream: None,
             reservoir: Reservoir::default(),
             holders: BTreeMap::new(),
@@ -131,6 +140,12 @@ impl Hub {
 
     fn holder_told(&mut self, binding: BindingId, event: HolderEvent) {
         let input = match event {
+            HolderEvent::Rooted(root) => {
+                if let Some(held) = self.holders.get_mut(&binding) {
+                    held.root = Some(root);
+                }
+                return;
+            }
             HolderEvent::Started(running) => {
                 if let Some(held) = self.holders.get_mut(&binding) {
                     held.running = running;
@@ -152,17 +167,23 @@ impl Hub {
         self.step(input);
     }
 
-    /// Steps the state machine and does what it says.
+    /// Steps the state machine and does what it says. What an effect leads to at once comes after the effects before it.
     fn step(&mut self, input: Input) {
-        let effects = self.core.step(self.clock.now(), input);
-        for effect in effects {
-            match effect {
-                Effect::Send { stream, message } => self.send_on(stream, crate::protocol::from_node(message)),
-                Effect::Start(notice) => self.start(notice),
-                Effect::Stop { binding, mode } => self.stop(binding, mode),
-                Effect::Disconnect { stream } => self.disconnect(stream),
+        self.inputs.push_back(input);
+        if std::mem::replace(&mut self.stepping, true) {
+            return;
+        }
+        while let Some(input) = self.inputs.pop_front() {
+            for effect in self.core.step(self.clock.now(), input) {
+                match effect {
+                    Effect::Send { stream, message } => self.send_on(stream, crate::protocol::from_node(message)),
+                    Effect::Start(notice) => self.start(notice),
+                    Effect::Stop { binding, mode } => self.stop(binding, mode),
+                    Effect::Disconnect { stream } => self.disconnect(stream),
+                }
             }
         }
+        self.stepping = false;
         self.reservoir.keep_claimed(|binding| self.core.holds(binding));
         let is_connected = self.core.connected().is_some();
         self.parts.connected.send_if_modified(|connected| std::mem::replace(connected, is_connected) != is_connected);

@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use prost::Message as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -52,8 +52,8 @@ pub(crate) async fn serve(listener: UnixListener, events: mpsc::Sender<Event>) {
 }
 
 async fn connection(stream: UnixStream, events: mpsc::Sender<Event>) {
-    let root = caller(&stream).inspect_err(|refusal| tracing::warn!(%refusal, "a local program was refused"));
-    let service = LocalServiceServer::new(Local { root, events });
+    let caller = caller(&stream).inspect_err(|refusal| tracing::warn!(%refusal, "a local program was refused"));
+    let service = LocalServiceServer::new(Local { caller: Mutex::new(Some(caller)), events });
     let served = Builder::new(TokioExecutor::new())
         .http2_only()
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
@@ -64,7 +64,7 @@ async fn connection(stream: UnixStream, events: mpsc::Sender<Event>) {
 }
 
 /// The process tree of whoever is connected.
-fn caller(stream: &UnixStream) -> Result<TreeRoot, Refusal> {
+fn caller(stream: &UnixStream) -> Result<(Peer, TreeRoot), Refusal> {
     let unknown = |error: ProcessTreeError| Refusal::new(error.kind(), error.to_string());
     let peer: Peer = peer_of(stream).map_err(unknown)?;
     if peer.uid != 0 && peer.uid != rustix::process::getuid().as_raw() {
@@ -72,11 +72,16 @@ fn caller(stream: &UnixStream) -> Result<TreeRoot, Refusal> {
         return Err(Refusal::new(Kind::Denied, message).hint("Ask as root or as the node's own user"));
     }
     let root = TreeRoot::of(peer.pid).map_err(unknown)?;
-    if peer.is_alive().map_err(unknown)? { Ok(root) } else { Err(unknown(ProcessTreeError::NoProcess(peer.pid))) }
+    if peer.is_alive().map_err(unknown)? {
+        Ok((peer, root))
+    } else {
+        Err(unknown(ProcessTreeError::NoProcess(peer.pid)))
+    }
 }
 
 struct Local {
-    root: Result<TreeRoot, Refusal>,
+    /// Taken by the one call of a connection.
+    caller: Mutex<Option<Result<(Peer, TreeRoot), Refusal>>>,
     events: mpsc::Sender<Event>,
 }
 
@@ -85,12 +90,14 @@ impl LocalService for Local {
     type RunStream = ReceiverStream<Result<RunEvent, Status>>;
 
     async fn run(&self, request: Request<Streaming<RunRequest>>) -> Result<Response<Self::RunStream>, Status> {
-        let root = self.root.clone().map_err(|refusal| status(&refusal))?;
+        let caller = self.caller.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let once = || Err(Refusal::new(Kind::Conflict, "a connection makes one actor; open another one"));
+        let (peer, root) = caller.unwrap_or_else(once).map_err(|refusal| status(&refusal))?;
         let mut requests = request.into_inner();
         let Begin { class, actor } = begin(&mut requests).await.map_err(|refusal| status(&refusal))?;
         let (notices, noticed) = mpsc::channel(NOTICES_MAX);
         let (exited, exits) = oneshot::channel();
-        let run = Box::new(LocalRun { class, actor, root, notices, exited: exits });
+        let run = Box::new(LocalRun { class, actor, peer, root, notices, exited: exits });
         let away = |_| status(&Refusal::new(Kind::Unavailable, "the node is going down"));
         self.events.send(Event::Run(run)).await.map_err(away)?;
         let (answers, answered) = mpsc::channel(NOTICES_MAX);

@@ -138,7 +138,7 @@ impl Node {
         let mut others = JoinSet::new();
         others.spawn(session.keep_open());
         others.spawn(local::serve(listener, events.clone()));
-        others.spawn(keep_identity(config.data_dir.clone(), identities, bundle, events.clone()));
+        others.spawn(keep_identity(config.data_dir.clone(), identities, bundle, connected.clone(), events.clone()));
         let hub = tokio::spawn(hub.work(happening));
         Ok(Self { name: config.name, socket: local_socket, connected, events, hub, others, _lock: lock })
     }
@@ -209,15 +209,19 @@ async fn keep_identity(
     dir: PathBuf,
     identities: watch::Sender<Arc<NodeIdentity>>,
     bundles: watch::Receiver<Arc<Bundle>>,
+    mut connected: watch::Receiver<bool>,
     events: mpsc::Sender<Event>,
 ) {
     let mut pause = half_life(&identities.borrow());
     loop {
         tokio::time::sleep(pause).await;
+        // Whoever would say that it is connected ends with the node.
+        let _ = connected.wait_for(|connected| *connected).await.map(|connected| *connected);
         let bundle = Arc::clone(&bundles.borrow());
         pause = match renew(&dir, &bundle, &events).await {
             Ok(fresh) => {
-                let pause = half_life(&fresh);
+                // A clock that is wrong must not make it one renewal after the other.
+                let pause = half_life(&fresh).max(Duration::from_secs(1));
                 identities.send_replace(Arc::new(fresh));
                 pause
             }

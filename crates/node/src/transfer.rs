@@ -66,6 +66,10 @@ pub(crate) async fn put(channel: &ChannelWatch, held: Held, from: &Path) -> Resu
         protocol::digest(&answer.digest, "digest")?.ok_or_else(|| protocol::malformed("digest", "it is missing"))
     })
     .await;
+    if stored.is_err() {
+        // The body may have nobody left who reads it.
+        sending.abort();
+    }
     match sending.await {
         Ok(Ok(sent)) if stored.as_ref().is_ok_and(|stored| *stored != sent) => {
             Err(Refusal::new(Kind::Unavailable, "the control plane stored something else than was sent"))

@@ -166,6 +166,17 @@ async fn a_tree_whose_supervisor_is_killed_is_ended_from_outside() {
 }
 
 #[tokio::test]
+async fn a_tree_whose_supervisor_was_stopped_by_its_program_ends_all_the_same() {
+    let host = Host::new();
+    let running = host.idle().await;
+    let daemon = daemon(&*running).await;
+    let root = i32::try_from(running.tree_root().pid()).ok().and_then(Pid::from_raw).expect("a pid");
+    kill_process(root, Signal::STOP).expect("it is alive");
+    assert_eq!(running.stop(std::time::Duration::ZERO).await, 128 + 9);
+    assert!(daemon.is_gone());
+}
+
+#[tokio::test]
 async fn a_tree_that_nobody_holds_any_more_ends() {
     let host = Host::new();
     let running = host.idle().await;

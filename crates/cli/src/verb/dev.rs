@@ -57,7 +57,14 @@ pub(super) async fn run(args: DevArgs, session: &Session) -> Result<(), Failure>
             return early.map(drop);
         }
     };
-    let stayed = stay(session, &home, &data_dir, (&server, &node), &mut ending).await;
+    let up = tokio::select! {
+        up = connected(&node) => up,
+        () = ending.wait() => Err(Failure::new(Kind::Unavailable, "it was told to end before it was up")),
+    };
+    let stayed = match up {
+        Ok(()) => stay(session, &home, &data_dir, (&server, &node), &mut ending).await,
+        early => early,
+    };
     let suspended = suspend_all(&client).await;
     node.stop().await;
     server.stop().await;
@@ -122,15 +129,15 @@ async fn come_up(args: &DevArgs, data_dir: &Path, server: &Server, client: &Clie
         workers: vec![format!("{POOL}/{POOL}={}", args.workers)],
         server_path: None,
     };
-    let node = node::start(node::with_surroundings(file)?, token).await?;
-    match tokio::time::timeout(Duration::from_secs(CONNECT_SECS_MAX), node.connected()).await {
-        Ok(()) => Ok(node),
-        Err(_) => {
-            node.stop().await;
-            let message = format!("the node did not connect to its own server within {CONNECT_SECS_MAX} s");
-            Err(Failure::new(Kind::Unavailable, message).hint("Run it with CREDENCE_LOG=info to see why"))
-        }
-    }
+    node::start(node::with_surroundings(file)?, token).await
+}
+
+async fn connected(node: &Node) -> Result<(), Failure> {
+    let connected = tokio::time::timeout(Duration::from_secs(CONNECT_SECS_MAX), node.connected()).await;
+    connected.map_err(|_| {
+        let message = format!("the node did not connect to its own server within {CONNECT_SECS_MAX} s");
+        Failure::new(Kind::Unavailable, message).hint("Run it with CREDENCE_LOG=info to see why")
+    })
 }
 
 /// One that grants as many workers as may ever be asked for, so that --workers can change.

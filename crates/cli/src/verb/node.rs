@@ -30,7 +30,11 @@ pub(super) async fn run(args: NodeArgs, session: &Session) -> Result<(), Failure
     write_log(&session.environment, "info")?;
     let mut ending = Ending::catch(args.ending)?;
     let join_token = args.join_token_file.as_deref().map(read_token).transpose()?;
-    let node = start(resolve(args)?, join_token).await?;
+    let config = resolve(args)?;
+    let node = tokio::select! {
+        node = start(config, join_token) => node?,
+        () = ending.wait() => return Ok(()),
+    };
     let ended = tokio::select! {
         told = stay(&node, session.out) => told,
         () = ending.wait() => Ok(()),

@@ -112,6 +112,16 @@ fn an_actor_runs_once_at_a_time() {
 }
 
 #[test]
+fn who_is_an_actor_cannot_become_another_one() {
+    let dev = Dev::start();
+    let inner = format!("{} run --class finance/any --actor other -- /bin/true", env!("CARGO_BIN_EXE_credence"));
+    let ran = dev.script("one", &inner, "");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("is part of actor finance/one already"), "{ran:?}");
+    assert_eq!(dev.ran(&["get", "actor/finance/other"], "").code, 1, "it was created");
+}
+
+#[test]
 fn what_cannot_be_run_says_why() {
     let dev = Dev::start();
     for (arguments, code, message) in [

@@ -7,6 +7,7 @@ use crate::runtime::{Prepared, Running, StartSpec};
 use crate::transfer;
 use credence_model::actor::UnbindMode;
 use credence_model::id::Digest;
+use credence_model::refusal::Kind;
 use std::error::Error;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -46,6 +47,7 @@ impl Holder {
     async fn start(&self) -> Result<(Endpoint, Arc<dyn Running>), NotStarted> {
         let archive = self.fetch().await?;
         let prepared = self.prepare(archive).await?;
+        self.tell(HolderEvent::Rooted(prepared.tree_root())).await;
         let endpoint = self.open(prepared.tree_root()).await.map_err(|error| failed(&error))?;
         if self.is_stopped() {
             self.close(endpoint).await;
@@ -114,8 +116,8 @@ impl Holder {
                 () = self.harshly_stopped() => {}
             }
         }
-        self.close(endpoint).await;
-        running.kill().await;
+        // Both at once: under a harsh mode nothing is served any more already, and the program must not have that moment.
+        tokio::join!(self.close(endpoint), running.kill());
     }
 
     /// Packs and stores the state of an actor that is to go on, or that is evidence.
@@ -128,10 +130,17 @@ impl Holder {
         let mut tries = 0;
         loop {
             tries += 1;
-            match transfer::put(&self.workshop.channel, self.held(), &archive.path).await {
+            let (channel, held) = (self.workshop.channel.clone(), self.held());
+            let put = tokio::select! {
+                put = transfer::put(&channel, held, &archive.path) => put,
+                () = self.dropped() => return Ok(None),
+            };
+            match put {
                 Ok(stored) if stored == archive.digest => return Ok(Some(stored)),
                 Ok(other) => return Err(trouble(format!("{other} was stored instead of {}", archive.digest))),
-                Err(refusal) if tries == PUTS_MAX => return Err(trouble(refusal.to_string())),
+                Err(refusal) if tries == PUTS_MAX || refusal.kind != Kind::Unavailable => {
+                    return Err(trouble(refusal.to_string()));
+                }
                 Err(refusal) => tracing::debug!(binding = %self.notice.binding, %refusal, "state not stored yet"),
             }
             tokio::select! {

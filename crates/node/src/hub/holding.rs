@@ -7,9 +7,10 @@ use crate::endpoint::Identity;
 use crate::event::LocalRun;
 use crate::freshness;
 use crate::holder::{Tenant, hold};
+use credence_attest::process_tree::Peer;
 use credence_credential::x509_svid;
 use credence_model::actor::UnbindMode;
-use credence_model::id::BindingId;
+use credence_model::id::{ActorRef, BindingId};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::worker::WorkerKind;
 use std::sync::Arc;
@@ -40,8 +41,13 @@ impl Hub {
         match self.identity(&notice) {
             Ok(identity) => {
                 tracing::info!(%binding, actor = %notice.actor, epoch = notice.epoch.0, worker = %notice.worker, "bound");
+                let actor = notice.actor.clone();
+                let root = match &tenant {
+                    Tenant::Process(run) => Some(run.root),
+                    Tenant::Slot => None,
+                };
                 let reins = hold(Arc::clone(&self.parts.workshop), notice, identity, tenant);
-                self.holders.insert(binding, Held { reins, running: None });
+                self.holders.insert(binding, Held { actor, root, reins, running: None });
             }
             Err(reason) => {
                 tracing::error!(%binding, reason, "a binding cannot be held");
@@ -58,6 +64,12 @@ impl Hub {
         let bundle = Arc::clone(&self.parts.bundles.borrow());
         let identity = freshness::identity(notice.held(), &notice.spiffe_id, notice.chain.clone(), &key, &bundle);
         identity.map_err(|error| error.to_string())
+    }
+
+    /// The actor whose process tree somebody belongs to. Where that cannot be told, it is one.
+    pub(super) fn actor_of(&self, peer: &Peer) -> Option<&ActorRef> {
+        let belongs = |held: &&Held| held.root.is_some_and(|root| root.contains(peer).unwrap_or(true));
+        self.holders.values().find(belongs).map(|held| &held.actor)
     }
 
     pub(super) fn stop(&mut self, binding: BindingId, mode: UnbindMode) {

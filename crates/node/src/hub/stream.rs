@@ -165,6 +165,11 @@ impl Hub {
     }
 
     pub(super) fn run(&mut self, run: Box<LocalRun>) {
+        // INVARIANT: who is an actor here does not become another one, whatever user it runs as.
+        if let Some(actor) = self.actor_of(&run.peer) {
+            let message = format!("this program is part of actor {actor} already and cannot become another one");
+            return refuse(&run, Refusal::new(Kind::Denied, message).hint("Start it outside of that actor"));
+        }
         self.runs.retain(|_, waiting| !waiting.notices.is_closed());
         let request = self.next_request();
         let bind = wire::BindProcess { request, class: run.class.clone(), actor: run.actor.clone() };
@@ -183,7 +188,8 @@ impl Hub {
     pub(super) fn send(&mut self, message: from_node::Message) -> Result<(), Refusal> {
         let Some(number) = self.stream.as_ref().map(|open| open.number) else { return Err(away()) };
         self.send_on(number, message);
-        Ok(())
+        // It was cut if it did not take this.
+        self.stream.as_ref().map(drop).ok_or_else(away)
     }
 
     pub(super) fn send_on(&mut self, stream: u64, message: from_node::Message) {

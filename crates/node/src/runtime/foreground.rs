@@ -12,6 +12,10 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// How long a program may take to end once its binding is over, in seconds.
+pub const STOP_GRACE_SECS: u64 = 10;
 
 /// Program, arguments and what to add to the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +28,8 @@ pub struct Foreground {
 
 /// Runs the program to its end and returns its exit code, 128 + signal if a signal ended it. SIGINT and SIGQUIT are left to
 /// the program, SIGTERM and SIGHUP of this process are passed on to it. `stop` resolves the other way round: when something
-/// is written to it or its other end closes, the program gets SIGTERM (use it when the binding is over).
+/// is written to it or its other end closes, the program gets SIGTERM, and SIGKILL [`STOP_GRACE_SECS`] later (use it when the
+/// binding is over).
 ///
 /// It blocks: call it from a thread of its own. The process must have no other children, because all are reaped here.
 pub fn run(foreground: &Foreground, stop: &std::os::unix::net::UnixStream) -> Result<i32, RuntimeError> {
@@ -50,7 +55,7 @@ pub fn run(foreground: &Foreground, stop: &std::os::unix::net::UnixStream) -> Re
 
 fn attend(pid: i32, signals: &Signals, stop: &std::os::unix::net::UnixStream) -> i32 {
     let mut code = None;
-    let mut asked = false;
+    let mut asked: Option<Instant> = None;
     loop {
         tree::reap(|ended, with| {
             if ended == pid {
@@ -62,17 +67,20 @@ fn attend(pid: i32, signals: &Signals, stop: &std::os::unix::net::UnixStream) ->
         }
         let wake = signals.fd();
         let mut fds = vec![PollFd::from_borrowed_fd(wake, PollFlags::IN)];
-        if !asked {
+        if asked.is_none() {
             fds.push(PollFd::new(stop, PollFlags::IN));
         }
         // An interruption is a signal, and that is looked at below.
-        let _ = poll(&mut fds, None);
+        let left = asked.map(|at| Duration::from_secs(STOP_GRACE_SECS).saturating_sub(at.elapsed()));
+        let _ = poll(&mut fds, left.and_then(tree::timespec).as_ref());
         let stop_now = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
         signals.drain();
         let mut passed = signals.take();
         if stop_now {
-            asked = true;
+            asked = Some(Instant::now());
             passed.push(Signal::TERM);
+        } else if left.is_some_and(|left| left.is_zero()) {
+            passed.push(Signal::KILL);
         }
         for signal in passed {
             if let Some(pid) = Pid::from_raw(pid) {

@@ -189,7 +189,7 @@ pub(crate) fn processes() -> Vec<Process> {
 }
 
 /// Every process below `root`, parents before their children.
-fn descendants(root: i32) -> Vec<Process> {
+pub(crate) fn descendants(root: i32) -> Vec<Process> {
     let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
     for process in processes() {
         children.entry(process.parent).or_default().push(process);

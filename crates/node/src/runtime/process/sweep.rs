@@ -4,7 +4,7 @@
 //! session, cleared its environment and killed its own supervisor escapes this; it has lost its identity all the same,
 //! because the root of its tree is gone.
 
-use crate::runtime::tree::{Process, processes};
+use crate::runtime::tree::{Process, descendants, processes};
 use rustix::process::Signal;
 use std::time::Duration;
 
@@ -29,6 +29,22 @@ pub(super) async fn sweep(session: u32, mark: Option<(String, String)>) {
         tokio::time::sleep(Duration::from_millis(ROUND_MS)).await;
     }
     tracing::error!(session, "processes of an actor do not end although they were killed");
+}
+
+/// Kills everything below a supervisor that does not do it itself. It is still the parent or the foster parent of all of them,
+/// so nobody escapes this while it lives; it is itself killed afterwards.
+pub(super) async fn fell(supervisor: u32) {
+    let Ok(supervisor) = i32::try_from(supervisor) else { return };
+    for _ in 0..ROUNDS_MAX {
+        let left: Vec<Process> = descendants(supervisor).into_iter().filter(|process| !process.is_dead()).collect();
+        if left.is_empty() {
+            return;
+        }
+        for process in left {
+            process.signal(Signal::KILL);
+        }
+        tokio::time::sleep(Duration::from_millis(ROUND_MS)).await;
+    }
 }
 
 fn is_of(process: &Process, session: i32, mark: Option<&str>) -> bool {

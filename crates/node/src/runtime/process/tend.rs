@@ -4,8 +4,13 @@ use crate::runtime::control::{ExecOutcome, Notice, Order};
 use crate::runtime::process::{Supervisor, sweep};
 use crate::runtime::{ExecOutput, RuntimeError};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
+/// How long after the end of a grace a supervisor may take to end its tree, in milliseconds. The program shares its user and
+/// can stop it with a signal, so it is not waited for without end.
+const END_MS_MAX: u64 = 5_000;
 /// Exit code of a tree whose supervisor was killed: 128 + SIGKILL.
 pub(super) const KILLED: i32 = 137;
 
@@ -64,8 +69,16 @@ async fn attend(
 ) -> Option<i32> {
     let mut next_id = 0;
     let mut listening = true;
+    let mut end_by = None;
     loop {
         tokio::select! {
+            () = until(end_by) => {
+                tracing::warn!(pid = supervisor.pid, "the supervisor of an actor does not end its tree; it is felled");
+                sweep::fell(supervisor.pid).await;
+                // Its last word, if it has one after all, is not waited for.
+                let _ = supervisor.child.start_kill();
+                return None;
+            }
             notice = supervisor.notice() => match notice {
                 Ok(Some(Notice::Exited { code })) => return Some(code),
                 Ok(Some(Notice::Executed { id, outcome })) => answer(waiting.remove(&id), outcome),
@@ -84,12 +97,30 @@ async fn attend(
                         Order::Exec { id: next_id, command, timeout_ms }
                     }
                 };
+                end_by = ends_by(&order).or(end_by);
                 // A supervisor that does not take it is ending; its last notice may still be in the socket.
                 if supervisor.tell(&order).await.is_err() {
                     listening = false;
                 }
             }
         }
+    }
+}
+
+/// When a tree must have ended after this order, at the latest.
+fn ends_by(order: &Order) -> Option<Instant> {
+    let grace_ms = match order {
+        Order::Stop { grace_ms } => *grace_ms,
+        Order::Kill => 0,
+        Order::Go(_) | Order::Exec { .. } => return None,
+    };
+    Some(Instant::now() + Duration::from_millis(grace_ms.saturating_add(END_MS_MAX)))
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
