@@ -4,7 +4,7 @@ use credence_control::{Cell, Edge, Registry, StartReport};
 use credence_journal::{Journal, MemoryDisk, MemoryJournal};
 use credence_model::apply::apply;
 use credence_model::caller::Caller;
-use credence_model::class::{ClassSpec, Runtime};
+use credence_model::class::{ClassSpec, DESCRIPTION_BYTES_MAX, Runtime};
 use credence_model::command::{Command, Held, Report, Request};
 use credence_model::decide::Entropy;
 use credence_model::directive::Bind;
@@ -91,7 +91,9 @@ pub(crate) fn apply_class(spec: ClassSpec) -> Command {
 /// A class whose entry has about so many bytes.
 pub(crate) fn large_class(bytes: usize) -> Command {
     let mut spec = spec();
-    spec.runtime.command.push("x".repeat(bytes));
+    let longest = DESCRIPTION_BYTES_MAX;
+    spec.runtime.command.extend(std::iter::repeat_n("x".repeat(longest), bytes / longest));
+    spec.runtime.command.push("x".repeat(bytes % longest));
     apply_class(spec)
 }
 
