@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Longest description of a class, in bytes.
 pub const DESCRIPTION_BYTES_MAX: usize = 16 * 1024;
@@ -323,8 +324,8 @@ pub struct Class {
 /// An immutable version of a class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
-    /// What it says.
-    pub spec: ClassSpec,
+    /// What it says. Shared with everything that follows from it.
+    pub spec: Arc<ClassSpec>,
     /// SHA-256 of the canonical JSON of `spec`.
     pub digest: Digest,
     /// Whether actors may be bound under it.

@@ -15,6 +15,7 @@ use crate::id::{ActorRef, Digest, ID_ENTROPY_BYTES};
 use crate::refusal::{Kind, Refusal};
 use crate::state::State;
 use crate::time::Timestamp;
+use std::borrow::Cow;
 
 /// Fresh randomness for one decision.
 pub type Entropy = [u8; 32];
@@ -121,7 +122,7 @@ pub(crate) fn answer_about(actor: &Actor) -> Answer {
     }
 }
 
-pub(crate) fn find_actor<'s>(state: &'s State, actor: &ActorRef) -> Result<&'s Actor, Refusal> {
+pub(crate) fn find_actor<'s>(state: &'s State, actor: &ActorRef) -> Result<Cow<'s, Actor>, Refusal> {
     state.actors.get(actor).ok_or_else(|| {
         if state.is_tombstone(actor) {
             Refusal::new(Kind::NotFound, format!("actor {actor} was deleted; its id is never used again"))

@@ -3,7 +3,7 @@
 //! They follow from the entry and the state after it, purely; the server signs the orders in them and sends them on.
 
 use crate::actor::{Actor, Binding};
-use crate::class::Runtime;
+use crate::class::ClassSpec;
 use crate::command::Unbind;
 use crate::event::{Entry, Event};
 use crate::id::{ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, WorkerRef};
@@ -13,6 +13,7 @@ use crate::spiffe_id::SpiffeId;
 use crate::state::{State, class_ref};
 use crate::time::Timestamp;
 use crate::worker::WorkerKind;
+use std::sync::Arc;
 
 /// How far before its order a credential begins, so that clocks a little behind accept it, in seconds.
 pub const NOT_BEFORE_CUSHION_SECS: u64 = 10;
@@ -86,8 +87,8 @@ pub struct Bind {
     pub kind: WorkerKind,
     /// The class revision.
     pub revision: u32,
-    /// How to run it.
-    pub runtime: Runtime,
+    /// What the revision says, and so how to run it.
+    pub spec: Arc<ClassSpec>,
     /// Archive of the actor's state to begin from.
     pub archive: Option<Digest>,
     /// The order for its first X.509-SVID.
@@ -113,7 +114,7 @@ pub fn directives(state: &State, entry: &Entry) -> Vec<Directive> {
     match &entry.event {
         Event::ActorBound { .. } => bind(state, entry).map(|bind| Directive::Bind(Box::new(bind))),
         Event::ActorUnbinding { actor, binding, mode, .. } => {
-            let held = state.actors.get(actor).and_then(|actor| actor.binding.as_ref());
+            let held = state.actors.active(actor).and_then(|actor| actor.binding.as_ref());
             let unbind = Unbind { binding: *binding, mode: *mode };
             held.filter(|held| is_connected(state, &held.node))
                 .map(|held| Directive::Unbind { node: held.node.clone(), unbind })
@@ -176,7 +177,7 @@ fn bind(state: &State, entry: &Entry) -> Option<Bind> {
         worker: worker.clone(),
         kind: state.workers.get(worker)?.kind,
         revision: held.revision,
-        runtime: revision.spec.runtime.clone(),
+        spec: Arc::clone(&revision.spec),
         archive: actor.archive,
         order: x509_order(state, actor, held, entry.at, *key, *not_after)?,
     })
@@ -184,7 +185,7 @@ fn bind(state: &State, entry: &Entry) -> Option<Bind> {
 
 /// INVARIANT: every order for an actor passes here: its binding is the live one.
 fn live<'s>(state: &'s State, actor: &ActorRef, binding: &BindingId) -> Option<(&'s Actor, &'s Binding)> {
-    let actor = state.actors.get(actor)?;
+    let actor = state.actors.active(actor)?;
     actor.live_binding().filter(|held| held.id == *binding).map(|held| (actor, held))
 }
 

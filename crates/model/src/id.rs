@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 use minicbor::{Decode, Encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::fmt;
 
 /// Longest DNS label, in bytes (RFC 1035 §2.3.4).
@@ -32,9 +33,8 @@ fn check_label(what: &'static str, text: &str) -> Result<(), InvalidText> {
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Reads a DNS label: 1 to 63 of `a-z`, `0-9` and `-`, with no `-` at either end.
@@ -46,6 +46,18 @@ macro_rules! label {
             /// The label as text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(Read(Self::parse))
             }
         }
 
@@ -85,6 +97,21 @@ label!(
     "actor id"
 );
 
+/// Reads a label from text without a copy in between.
+struct Read<T>(fn(&str) -> Result<T, InvalidText>);
+
+impl<T> serde::de::Visitor<'_> for Read<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
+    }
+}
+
 /// Bytes of entropy in one generated id.
 pub const ID_ENTROPY_BYTES: usize = 10;
 
@@ -97,7 +124,28 @@ fn ulid(now: Timestamp, entropy: [u8; ID_ENTROPY_BYTES]) -> ulid::Ulid {
 impl ActorId {
     /// A new id: 48 bits of time and 80 bits of entropy.
     pub fn generate(now: Timestamp, entropy: [u8; ID_ENTROPY_BYTES]) -> Self {
-        Self(ulid(now, entropy).to_string().to_ascii_lowercase().into())
+        Self::from_ulid(ulid(now, entropy).0)
+    }
+
+    /// The id that a ULID of this number is, in lower case.
+    pub(crate) fn from_ulid(number: u128) -> Self {
+        let mut text = [0; ulid::ULID_LEN];
+        let text = ulid::Ulid(number).array_to_str(&mut text);
+        text.make_ascii_lowercase();
+        Self(SmolStr::new(text))
+    }
+
+    /// The number of the ULID that this id is, if it is one in its canonical form.
+    pub(crate) fn as_ulid(&self) -> Option<u128> {
+        let found = ulid::Ulid::from_string(&self.0).ok()?;
+        let mut text = [0; ulid::ULID_LEN];
+        let canonical = found.array_to_str(&mut text);
+        canonical.eq_ignore_ascii_case(&self.0).then_some(found.0)
+    }
+
+    /// An id that was checked before.
+    pub(crate) fn trusted(text: &str) -> Self {
+        Self(SmolStr::new(text))
     }
 }
 

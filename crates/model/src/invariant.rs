@@ -114,7 +114,8 @@ impl Auditor {
         let booked: BTreeMap<_, _> =
             live.map(|(actor, held)| (held.binding, (actor.clone(), held.worker.clone()))).collect();
         let mut registered = BTreeMap::new();
-        for (id, actor) in &state.actors {
+        for actor in state.actors.all_active() {
+            let id = &actor.actor;
             if let Some(binding) = &actor.binding {
                 registered.insert(binding.id, (id.clone(), binding.worker.clone()));
                 let holds = state.workers.get(&binding.worker).and_then(|worker| worker.holds.as_ref());
@@ -134,7 +135,8 @@ impl Auditor {
             found.push((Invariant::OneToOne, format!("{holding} workers are held in {} bindings", registered.len())));
         }
         let idle = state.workers.values().filter(|worker| worker.is_idle()).count();
-        if idle != state.idle.len() || state.waiting.len() != state.actors.values().filter(|a| a.wait.is_some()).count()
+        if idle != state.idle.len()
+            || state.waiting.len() != state.actors.all_active().filter(|a| a.wait.is_some()).count()
         {
             found.push((Invariant::Registry, "an index of the registry is wrong".to_owned()));
         }

@@ -5,6 +5,7 @@
 //! the state changes only by applying a recorded entry, so replaying a journal gives the same state byte for byte.
 
 pub mod actor;
+pub mod actors;
 pub mod apply;
 pub mod caller;
 pub mod canonical_json;

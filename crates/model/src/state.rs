@@ -1,6 +1,7 @@
 //! The registry: everything that the journal says, in memory. Derived from the entries and rebuildable from them.
 
 use crate::actor::Actor;
+use crate::actors::Actors;
 use crate::class::Class;
 use crate::command::Answer;
 use crate::id::{ActorRef, BindingId, ClassRef, Digest, NodeName, PoolRef, WorkerRef};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Format of [`State::encode`]; another one means: replay the journal instead.
-const SNAPSHOT_FORMAT: u32 = 1;
+const SNAPSHOT_FORMAT: u32 = 2;
 
 /// The registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +35,7 @@ pub struct State {
     /// All workers that are not gone.
     pub workers: BTreeMap<WorkerRef, Worker>,
     /// All actors that were not deleted.
-    pub actors: BTreeMap<ActorRef, Actor>,
+    pub actors: Actors,
     /// Which actor holds a binding.
     pub bindings: BTreeMap<BindingId, ActorRef>,
     /// The queue for workers, by ticket.
@@ -81,7 +82,7 @@ impl Default for State {
             pools: BTreeMap::new(),
             nodes: BTreeMap::new(),
             workers: BTreeMap::new(),
-            actors: BTreeMap::new(),
+            actors: Actors::default(),
             bindings: BTreeMap::new(),
             waiting: BTreeMap::new(),
             idle: BTreeSet::new(),
@@ -139,10 +140,12 @@ impl State {
     /// Changes a worker and keeps the index of idle workers true.
     pub(crate) fn with_worker(&mut self, worker: &WorkerRef, change: impl FnOnce(&mut Worker)) {
         let Some(found) = self.workers.get_mut(worker) else { return };
-        self.idle.remove(&(found.idle_since, worker.clone()));
+        let was_idle = found.is_idle().then_some(found.idle_since);
         change(found);
-        if found.is_idle() {
-            self.idle.insert((found.idle_since, worker.clone()));
+        let is_idle = found.is_idle().then_some(found.idle_since);
+        if was_idle != is_idle {
+            was_idle.map(|since| self.idle.remove(&(since, worker.clone())));
+            is_idle.map(|since| self.idle.insert((since, worker.clone())));
         }
     }
 }

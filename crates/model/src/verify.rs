@@ -51,6 +51,7 @@ pub fn verify(state: &State, id: &SpiffeId, epoch: Epoch, binding: BindingId, no
         return verdict;
     };
     let found = state.actors.get(&actor).filter(|found| class_ref(found) == class);
+    let found = found.as_deref();
     verdict.reason = match found {
         None if state.is_tombstone(&actor) => format!("actor {actor} was deleted"),
         None => format!("there is no actor {actor} of class {class}"),

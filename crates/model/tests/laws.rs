@@ -90,7 +90,7 @@ fn take(world: &mut World, step: Step) {
             let held: Vec<_> = world
                 .state
                 .actors
-                .values()
+                .all_active()
                 .filter_map(|actor| actor.binding.as_ref())
                 .filter(|binding| holds && binding.node == name(node(alpha)))
                 .map(|binding| credence_model::command::Held { binding: binding.id, epoch: binding.epoch })

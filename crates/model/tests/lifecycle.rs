@@ -16,7 +16,7 @@ fn an_actor_keeps_its_identity_on_another_worker_under_a_higher_epoch() {
     let mut world = World::furnished();
     world.create("actor-01");
     let first = world.running("actor-01");
-    assert_eq!(world.state.actors[&actor("actor-01")].state, ActorState::Running);
+    assert_eq!(world.state.actors.get(&actor("actor-01")).unwrap().state, ActorState::Running);
     world.ok(Command::SuspendActor { actor: actor("actor-01") });
     world.report(first.node.as_str(), stopped(&first)).unwrap();
     let picked = Some(worker("beta-w1"));
@@ -59,9 +59,9 @@ fn waiting_actors_are_served_first_come_first_served_and_not_for_ever() {
         world.create(id);
         world.resume(id).unwrap();
     }
-    let waiting = |world: &World, id: &str| world.state.actors[&actor(id)].wait.is_some();
+    let waiting = |world: &World, id: &str| world.state.actors.get(&actor(id)).unwrap().wait.is_some();
     assert!(waiting(&world, "d") && waiting(&world, "e") && waiting(&world, "f"));
-    assert_eq!(world.state.place_in_queue(&world.state.actors[&actor("e")]), Some(2));
+    assert_eq!(world.state.place_in_queue(&world.state.actors.get(&actor("e")).unwrap()), Some(2));
     let bind = world.bound("b");
     world.ok(Command::SuspendActor { actor: actor("e") });
     world
@@ -79,7 +79,7 @@ fn waiting_actors_are_served_first_come_first_served_and_not_for_ever() {
         }
     }
     assert!(!waiting(&world, "f"), "its deadline has passed");
-    assert_eq!(world.state.actors[&actor("f")].epoch, Epoch(0));
+    assert_eq!(world.state.actors.get(&actor("f")).unwrap().epoch, Epoch(0));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_lost_actor_comes_back_elsewhere_only_after_its_lease() {
     let bind = world.running("a");
     assert_eq!(bind.node, name("alpha"));
     world.report("alpha", Report::Detached).unwrap();
-    assert_eq!(world.state.actors[&actor("a")].state, ActorState::Lost);
+    assert_eq!(world.state.actors.get(&actor("a")).unwrap().state, ActorState::Lost);
     let refused = world.resume("a").unwrap_err();
     assert!(refused.to_string().contains("lost its node"), "{refused}");
     world.pass_ms(8_000);
@@ -113,8 +113,8 @@ fn a_node_that_returns_within_its_lease_keeps_what_it_holds() {
     let Answer::Attached { session: 2, unbind } = answer else { panic!("{answer:?}") };
     let told = |binding, mode| Unbind { binding, mode };
     assert_eq!(unbind, [told(a.binding, UnbindMode::Suspend), told(unknown.binding, UnbindMode::Drop)]);
-    assert_eq!(world.state.actors[&actor("a")].state, ActorState::Suspending);
-    assert_eq!(world.state.actors[&actor("b")].state, ActorState::Running);
+    assert_eq!(world.state.actors.get(&actor("a")).unwrap().state, ActorState::Suspending);
+    assert_eq!(world.state.actors.get(&actor("b")).unwrap().state, ActorState::Running);
     let stale = world.run(Command::Report { node: name("alpha"), session: 1, report: Report::Heartbeat });
     assert!(stale.unwrap_err().to_string().contains("stream 1 of node alpha is over"));
 }
@@ -135,7 +135,7 @@ fn a_server_that_restarts_gives_every_node_a_whole_lease() {
     world.running("a");
     world.now = world.now.plus_ms(3_600_000);
     world.ok(Command::Start(crate::world::settings()));
-    assert_eq!(world.state.actors[&actor("a")].state, ActorState::Lost);
+    assert_eq!(world.state.actors.get(&actor("a")).unwrap().state, ActorState::Lost);
     world.pass_ms(10_499);
     assert_eq!(world.bound("a").epoch, Epoch(1));
     world.attach("beta", &["beta-w1"], &[]);
@@ -219,7 +219,7 @@ fn a_binding_that_is_ending_is_told_so_again_when_the_node_returns() {
     world.create("a");
     let bind = world.running("a");
     world.ok(Command::SuspendActor { actor: actor("a") });
-    let phase = world.state.actors[&actor("a")].binding.as_ref().unwrap().phase;
+    let phase = world.state.actors.get(&actor("a")).unwrap().binding.as_ref().unwrap().phase;
     assert_eq!(phase, Phase::Ending(UnbindMode::Suspend));
     let answer = world.attach("alpha", &["alpha-w1", "alpha-w2"], &[held(&bind)]);
     let Answer::Attached { unbind, .. } = answer else { panic!("{answer:?}") };
@@ -262,7 +262,16 @@ fn a_node_that_leaves_is_bound_nothing_more_and_its_actors_go_elsewhere() {
     }
     let workers = |world: &World| world.state.workers.values().filter(|worker| worker.node == name("alpha")).count();
     assert_eq!(workers(&world), 0, "its workers are still there");
-    assert!(world.state.actors[&actor("a")].binding.as_ref().is_none_or(|binding| binding.node != name("alpha")));
+    assert!(
+        world
+            .state
+            .actors
+            .get(&actor("a"))
+            .unwrap()
+            .binding
+            .as_ref()
+            .is_none_or(|binding| binding.node != name("alpha"))
+    );
     world.attach("alpha", &["alpha-w1", "alpha-w2"], &[]);
     assert_eq!(workers(&world), 2, "it cannot come back");
 }

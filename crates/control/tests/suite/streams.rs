@@ -119,7 +119,7 @@ async fn a_node_that_does_not_read_is_cut_and_the_cell_goes_on() {
         ok(&cell, suspend("a-1")).await;
         told += 2;
         let seen = |state: &credence_model::state::State| {
-            let binding = state.actors.values().next()?.binding.as_ref()?;
+            let binding = state.actors.all_active().next()?.binding.as_ref()?;
             Some(credence_model::command::Held { binding: binding.id, epoch: binding.epoch })
         };
         let held = cell.read(seen).await.unwrap().unwrap();

@@ -47,11 +47,11 @@ pub(super) fn apply(state: &mut State, entry: &Entry) {
 }
 
 fn with_actor(state: &mut State, entry: &Entry, actor: &ActorRef, change: impl FnOnce(&mut Actor)) {
-    if let Some(actor) = state.actors.get_mut(actor) {
+    state.actors.change(actor, |actor| {
         change(actor);
         actor.changed_at = entry.at;
         actor.changed_by = entry.caller.clone();
-    }
+    });
 }
 
 fn create(state: &mut State, entry: &Entry) {
@@ -75,12 +75,16 @@ fn create(state: &mut State, entry: &Entry) {
         changed_by: entry.caller.clone(),
         reason: None,
     };
-    state.actors.insert(actor.clone(), record);
+    state.actors.insert(record);
 }
 
 fn unqueue(state: &mut State, actor: &ActorRef) {
-    if let Some(wait) = state.actors.get_mut(actor).and_then(|actor| actor.wait.take()) {
-        state.waiting.remove(&wait.ticket);
+    if state.actors.active(actor).is_some_and(|actor| actor.wait.is_some()) {
+        state.actors.change(actor, |actor| {
+            if let Some(wait) = actor.wait.take() {
+                state.waiting.remove(&wait.ticket);
+            }
+        });
     }
 }
 
@@ -93,7 +97,10 @@ fn bind(state: &mut State, entry: &Entry) {
         is_slot = worker.kind == WorkerKind::Slot;
     });
     if let Some(node) = state.nodes.get_mut(node) {
-        node.reservoir.retain(|held| held != key);
+        // The oldest key is always the one that is used.
+        if node.reservoir.front() == Some(key) {
+            node.reservoir.pop_front();
+        }
     }
     state.bindings.insert(*binding, actor.clone());
     with_actor(state, entry, actor, |actor| {
@@ -116,17 +123,19 @@ fn bind(state: &mut State, entry: &Entry) {
 fn end(state: &mut State, entry: &Entry) {
     let Event::BindingEnded { actor, binding, outcome, archive, .. } = &entry.event else { return };
     state.bindings.remove(binding);
-    let Some(actor) = state.actors.get_mut(actor) else { return };
-    let freed = actor.binding.take().map(|binding| binding.worker);
-    actor.wanted = false;
-    actor.outcome = Some(outcome.clone());
-    actor.archive = archive.or(actor.archive);
-    // Who ended an actor for good stays on its record, whoever tells of the end of its binding.
-    if !matches!(actor.state, ActorState::Quarantined | ActorState::Terminated) {
-        actor.state = ActorState::Suspended;
-        actor.changed_at = entry.at;
-        actor.changed_by = entry.caller.clone();
-    }
+    let mut freed = None;
+    state.actors.change(actor, |actor| {
+        freed = actor.binding.take().map(|binding| binding.worker);
+        actor.wanted = false;
+        actor.outcome = Some(outcome.clone());
+        actor.archive = archive.or(actor.archive);
+        // Who ended an actor for good stays on its record, whoever tells of the end of its binding.
+        if !matches!(actor.state, ActorState::Quarantined | ActorState::Terminated) {
+            actor.state = ActorState::Suspended;
+            actor.changed_at = entry.at;
+            actor.changed_by = entry.caller.clone();
+        }
+    });
     if let Some(worker) = freed {
         state.with_worker(&worker, |worker| {
             worker.holds = None;

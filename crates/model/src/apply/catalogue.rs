@@ -6,6 +6,7 @@ use crate::id::ClassRef;
 use crate::pool::Pool;
 use crate::state::State;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(super) fn apply(state: &mut State, entry: &Entry) {
     match &entry.event {
@@ -49,7 +50,7 @@ fn revise(state: &mut State, entry: &Entry, class: &ClassRef, number: u32, spec:
         created_at: entry.at,
     };
     let revision = Revision {
-        spec: spec.clone(),
+        spec: Arc::new(spec.clone()),
         digest: spec.digest(),
         allowed: true,
         created_at: entry.at,

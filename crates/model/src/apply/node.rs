@@ -99,17 +99,21 @@ fn attach(state: &mut State, entry: &Entry, name: &NodeName, session: u64, worke
         }
     }
     for binding in kept {
-        let Some(actor) = state.bindings.get(binding).and_then(|actor| state.actors.get_mut(actor)) else { continue };
-        let Some(held) = &actor.binding else { continue };
-        if actor.state == ActorState::Lost {
-            actor.state = match held.phase {
-                Phase::Starting => ActorState::Starting,
-                Phase::Live => ActorState::Running,
-                Phase::Ending(_) => ActorState::Suspending,
-            };
-            actor.changed_at = entry.at;
-        }
-        let worker = held.worker.clone();
+        let Some(actor) = state.bindings.get(binding) else { continue };
+        let mut held_on = None;
+        state.actors.change(actor, |actor| {
+            let Some(held) = &actor.binding else { return };
+            held_on = Some(held.worker.clone());
+            if actor.state == ActorState::Lost {
+                actor.state = match held.phase {
+                    Phase::Starting => ActorState::Starting,
+                    Phase::Live => ActorState::Running,
+                    Phase::Ending(_) => ActorState::Suspending,
+                };
+                actor.changed_at = entry.at;
+            }
+        });
+        let Some(worker) = held_on else { continue };
         state.with_worker(&worker, |worker| {
             if worker.state == WorkerState::Lost {
                 worker.state = WorkerState::Ready;
@@ -130,11 +134,14 @@ fn lose(state: &mut State, name: &NodeName) {
             }
             holder = worker.holds.clone();
         });
-        let Some(actor) = holder.and_then(|(actor, _)| state.actors.get_mut(&actor)) else { continue };
-        if matches!(actor.state, ActorState::Starting | ActorState::Running | ActorState::Suspending) {
-            actor.state = ActorState::Lost;
-            actor.changed_at = state.last_at;
-        }
+        let Some((actor, _)) = holder else { continue };
+        let at = state.last_at;
+        state.actors.change(&actor, |actor| {
+            if matches!(actor.state, ActorState::Starting | ActorState::Running | ActorState::Suspending) {
+                actor.state = ActorState::Lost;
+                actor.changed_at = at;
+            }
+        });
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn created(
     check_labels("labels", labels)?;
     let id = id.cloned().unwrap_or_else(|| ActorId::generate(moment.now, draw(moment.entropy, 1)));
     let actor = ActorRef { namespace: class.namespace.clone(), actor: id };
-    if state.actors.contains_key(&actor) || state.is_tombstone(&actor) {
+    if state.actors.contains(&actor) || state.is_tombstone(&actor) {
         let message = format!("actor id {actor} was used before; an id is never used twice");
         return Err(Refusal::new(Kind::Conflict, message).field("id").hint("Choose another, or leave it out"));
     }
@@ -50,7 +50,7 @@ pub(super) fn created(
 }
 
 pub(super) fn suspend(state: &State, actor: &ActorRef) -> Result<Decision, Refusal> {
-    let actor = find_actor(state, actor)?;
+    let actor = &*find_actor(state, actor)?;
     let mut answer = answer_about(actor);
     let events = match actor.state {
         ActorState::Suspended if actor.wait.is_some() => {
@@ -76,7 +76,7 @@ pub(super) fn suspend(state: &State, actor: &ActorRef) -> Result<Decision, Refus
 
 pub(super) fn terminate(state: &State, actor: &ActorRef, reason: Option<&String>) -> Result<Decision, Refusal> {
     check_reason(reason)?;
-    let actor = find_actor(state, actor)?;
+    let actor = &*find_actor(state, actor)?;
     if actor.state == ActorState::Terminated {
         return Err(ended(actor, "terminated again"));
     }
@@ -86,7 +86,7 @@ pub(super) fn terminate(state: &State, actor: &ActorRef, reason: Option<&String>
 
 pub(super) fn quarantine(state: &State, actor: &ActorRef, reason: Option<&String>) -> Result<Decision, Refusal> {
     check_reason(reason)?;
-    let actor = find_actor(state, actor)?;
+    let actor = &*find_actor(state, actor)?;
     if matches!(actor.state, ActorState::Terminated | ActorState::Quarantined) {
         return Err(ended(actor, "quarantined"));
     }
@@ -95,7 +95,7 @@ pub(super) fn quarantine(state: &State, actor: &ActorRef, reason: Option<&String
 }
 
 pub(super) fn delete(state: &State, actor: &ActorRef) -> Result<Decision, Refusal> {
-    let actor = find_actor(state, actor)?;
+    let actor = &*find_actor(state, actor)?;
     let mut events = Vec::new();
     if actor.binding.is_some() || !matches!(actor.state, ActorState::Suspended | ActorState::Terminated) {
         let message = format!("actor {} is {} and cannot be deleted", actor.actor, words(actor));

@@ -106,7 +106,7 @@ fn bind_process(
     let existing =
         id.and_then(|id| state.actors.get(&ActorRef { namespace: class.namespace.clone(), actor: id.clone() }));
     let mut events = Vec::new();
-    let (actor, epoch) = match existing {
+    let (actor, epoch) = match &existing {
         Some(actor) => (actor.actor.clone(), actor.epoch.next()),
         None => {
             let event = created(state, class, id, &Labels::new(), moment)?;
@@ -118,7 +118,7 @@ fn bind_process(
             (actor, crate::id::Epoch(1))
         }
     };
-    let (number, revision) = match existing {
+    let (number, revision) = match &existing {
         Some(existing) => admit_process(state, existing, class)?,
         None => admit_class(state, class)?,
     };
@@ -166,7 +166,7 @@ fn admit_class<'s>(state: &'s State, class: &ClassRef) -> Result<(u32, &'s Revis
 
 /// The actor and the binding that a node names, if the node holds it under its present epoch.
 fn holder<'s>(state: &'s State, node: &NodeName, held: &Held) -> Result<(&'s Actor, &'s Binding), Refusal> {
-    let actor = state.bindings.get(&held.binding).and_then(|actor| state.actors.get(actor));
+    let actor = state.bindings.get(&held.binding).and_then(|actor| state.actors.active(actor));
     let binding = actor.and_then(|actor| actor.binding.as_ref());
     match actor.zip(binding) {
         Some((actor, binding)) if binding.node == *node && binding.epoch == held.epoch => Ok((actor, binding)),

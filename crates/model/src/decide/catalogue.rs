@@ -18,7 +18,7 @@ pub(super) fn apply_class(state: &State, command: &Command) -> Result<Decision, 
     check_version("class", class, old.map(|class| class.version), *if_version)?;
     let newest = old.and_then(Class::newest);
     if let (Some(old), Some((number, revision))) = (old, newest)
-        && revision.spec == *spec
+        && *revision.spec == *spec
     {
         if old.labels == *labels {
             let answer = Answer::Applied { version: old.version, revision: number, changed: false };

@@ -45,7 +45,7 @@ pub(super) fn expire(state: &State, now: Timestamp) -> Decision {
         }
         for worker in node.workers.iter().filter_map(|worker| state.workers.get(worker)) {
             if let Some((actor, _)) = &worker.holds
-                && let Some(actor) = state.actors.get(actor)
+                && let Some(actor) = state.actors.active(actor)
             {
                 events.extend(resume::end_binding(state, actor, Outcome::LeaseOver, None, now));
             }
@@ -54,7 +54,7 @@ pub(super) fn expire(state: &State, now: Timestamp) -> Decision {
             return Decision::done(events);
         }
     }
-    for actor in state.waiting.values().filter_map(|actor| state.actors.get(actor)) {
+    for actor in state.waiting.values().filter_map(|actor| state.actors.active(actor)) {
         let over = actor.wait.as_ref().is_some_and(|wait| wait.until <= now);
         if over {
             let reason = "no worker became free in time".to_owned();

@@ -93,7 +93,7 @@ pub(super) fn attach(
     let (mut kept, mut ended, mut unbinds) = (Vec::new(), Vec::new(), Vec::new());
     for worker in node.workers.iter().filter_map(|worker| state.workers.get(worker)) {
         let there = worker.kind == WorkerKind::Process || offered.contains(&worker.worker);
-        let actor = worker.holds.as_ref().and_then(|(actor, _)| state.actors.get(actor));
+        let actor = worker.holds.as_ref().and_then(|(actor, _)| state.actors.active(actor));
         match actor.and_then(|actor| actor.binding.as_ref().map(|binding| (actor, binding))) {
             Some((_, binding)) if there && held.contains(&Held { binding: binding.id, epoch: binding.epoch }) => {
                 kept.push(binding.id);
@@ -148,7 +148,7 @@ pub(super) fn leave(state: &State, node: &Node) -> Decision {
 fn draining(state: &State, found: &Worker) -> Vec<Event> {
     let worker = &found.worker;
     let mut events = vec![Event::WorkerDraining { worker: worker.clone() }];
-    match found.holds.as_ref().and_then(|(actor, _)| state.actors.get(actor)) {
+    match found.holds.as_ref().and_then(|(actor, _)| state.actors.active(actor)) {
         Some(actor) if matches!(actor.state, ActorState::Starting | ActorState::Running) => {
             events.extend(unbind(actor, UnbindMode::Suspend, actor.wanted));
         }

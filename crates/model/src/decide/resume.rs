@@ -28,7 +28,7 @@ pub(super) fn resume(
     wait_ms: Option<u64>,
     moment: Moment,
 ) -> Result<Decision, Refusal> {
-    let actor = find_actor(state, actor)?;
+    let actor = &*find_actor(state, actor)?;
     check_resumable(state, actor, moment.now)?;
     let admitted = admit(state, actor)?;
     let revision = admitted.1;
@@ -72,7 +72,7 @@ pub(super) fn schedule(state: &State, moment: Moment) -> Decision {
     if state.idle.is_empty() {
         return Decision::done(Vec::new());
     }
-    for actor in state.waiting.values().filter_map(|actor| state.actors.get(actor)) {
+    for actor in state.waiting.values().filter_map(|actor| state.actors.active(actor)) {
         match admit(state, actor) {
             Err(refusal) => {
                 let reason = refusal.to_string();

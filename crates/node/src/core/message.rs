@@ -47,7 +47,7 @@ impl BindNotice {
             worker: bind.worker.clone(),
             kind: bind.kind,
             revision: bind.revision,
-            runtime: bind.runtime.clone(),
+            runtime: bind.spec.runtime.clone(),
             archive: bind.archive,
             chain,
         }

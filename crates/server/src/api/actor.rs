@@ -387,7 +387,7 @@ fn look(state: &State, actor: &ActorRef, on_its_way: fn(&Actor) -> bool) -> Resu
         let deleted = if state.is_tombstone(actor) { " any more; its id is never used again" } else { "" };
         Refusal::new(Kind::NotFound, format!("there is no actor {actor}{deleted}"))
     })?;
-    Ok((ActorView::of(state, found), on_its_way(found)))
+    Ok((ActorView::of(state, &found), on_its_way(&found)))
 }
 
 /// The actor once it is no longer `on_its_way`, or when the patience is over or the server stops.

@@ -172,7 +172,7 @@ impl ClassView {
             revision,
             in_force: class.in_force().map(|(number, _)| number),
             revisions: revisions.collect(),
-            spec: newest.spec.clone(),
+            spec: ClassSpec::clone(&newest.spec),
             actors: state.actors_per_class.get(&class.class).copied().unwrap_or_default(),
             created_at: class.created_at,
         })

@@ -1,10 +1,14 @@
 //! Lists: in pages, ordered by name.
 
 use crate::app::App;
+use credence_model::actor::Actor;
+use credence_model::actors::Actors;
+use credence_model::id::ActorRef;
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::state::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Bound;
@@ -27,19 +31,53 @@ pub struct Listed<T> {
 
 /// Most items that one look at the registry passes over; a longer search goes on with the next look, so that no list
 /// holds up the cell.
-const LOOK_ITEMS_MAX: usize = 10_000;
+const LOOK_ITEMS_MAX: usize = 2_000;
+
+/// Items and their names, in order.
+pub(crate) type InOrder<'s, K, V> = Box<dyn Iterator<Item = (K, Cow<'s, V>)> + 's>;
+
+/// What is kept in order of its names, and read from a name on.
+pub(crate) trait Ordered: 'static {
+    /// The names.
+    type Name: Ord + Clone + Display + FromStr<Err: Display> + Send + 'static;
+    /// What is named.
+    type Item: Clone;
+
+    /// Items and their names from `begin` on.
+    fn from<'s>(&'s self, begin: Bound<Self::Name>) -> InOrder<'s, Self::Name, Self::Item>;
+}
+
+impl<K, V> Ordered for BTreeMap<K, V>
+where
+    K: Ord + Clone + Display + FromStr<Err: Display> + Send + 'static,
+    V: Clone + 'static,
+{
+    type Name = K;
+    type Item = V;
+
+    fn from<'s>(&'s self, begin: Bound<K>) -> InOrder<'s, K, V> {
+        Box::new(self.range((begin, Bound::Unbounded)).map(|(name, item)| (name.clone(), Cow::Borrowed(item))))
+    }
+}
+
+impl Ordered for Actors {
+    type Name = ActorRef;
+    type Item = Actor;
+
+    fn from<'s>(&'s self, begin: Bound<ActorRef>) -> InOrder<'s, ActorRef, Actor> {
+        Box::new(Actors::from(self, begin).map(|actor| (actor.actor.clone(), actor)))
+    }
+}
 
 /// Collects one page: the items of `map(state)` after `after` for which `view` gives something.
-pub(crate) async fn page<K, V, T>(
+pub(crate) async fn page<M: Ordered, T>(
     app: &App,
     limit: Option<usize>,
     after: Option<&str>,
-    map: fn(&State) -> &BTreeMap<K, V>,
-    view: impl Fn(&State, &V) -> Option<T> + Clone + Send + 'static,
+    map: fn(&State) -> &M,
+    view: impl Fn(&State, &M::Item) -> Option<T> + Clone + Send + 'static,
 ) -> Result<Listed<T>, Refusal>
 where
-    K: Ord + Clone + Display + FromStr<Err: Display> + Send + 'static,
-    V: 'static,
     T: Send + 'static,
 {
     let limit = limit.unwrap_or(PAGE_ITEMS_DEFAULT);
@@ -47,8 +85,8 @@ where
         let message = format!("{limit} is not from 1 to {PAGE_ITEMS_MAX}");
         return Err(Refusal::new(Kind::Malformed, message).field("limit"));
     }
-    let read = |text: &str| text.parse().map_err(|error: K::Err| malformed_after(&error));
-    let mut after: Option<K> = after.map(read).transpose()?;
+    let read = |text: &str| text.parse().map_err(|error: <M::Name as FromStr>::Err| malformed_after(&error));
+    let mut after: Option<M::Name> = after.map(read).transpose()?;
     let mut items = Vec::new();
     loop {
         let (view, begin, room) = (view.clone(), after.take(), limit - items.len());
@@ -62,22 +100,22 @@ where
 }
 
 /// What one look finds, and the key it came to if there may be more.
-fn look<K: Ord + Clone, V, T>(
+fn look<M: Ordered, T>(
     state: &State,
-    map: &BTreeMap<K, V>,
-    begin: Option<K>,
+    map: &M,
+    begin: Option<M::Name>,
     room: usize,
-    view: impl Fn(&State, &V) -> Option<T>,
-) -> (Vec<T>, Option<K>) {
+    view: impl Fn(&State, &M::Item) -> Option<T>,
+) -> (Vec<T>, Option<M::Name>) {
     let mut found = Vec::new();
     let begin = begin.map_or(Bound::Unbounded, Bound::Excluded);
-    let mut rest = map.range((begin, Bound::Unbounded)).peekable();
+    let mut rest = map.from(begin).peekable();
     let mut passed = 0;
     while let Some((key, value)) = rest.next() {
-        found.extend(view(state, value));
+        found.extend(view(state, &value));
         passed += 1;
         if found.len() == room || passed == LOOK_ITEMS_MAX {
-            return (found, rest.peek().map(|_| key.clone()));
+            return (found, rest.peek().map(|_| key));
         }
     }
     (found, None)

@@ -318,7 +318,7 @@ impl World {
     }
 
     fn some_actor(&mut self) -> ActorRef {
-        let known: Vec<_> = self.checks.state().actors.keys().cloned().collect();
+        let known: Vec<_> = self.checks.state().actors.names().collect();
         let nth = self.random.below(known.len() as u64 + 1) as usize;
         let nobody = || "ns/nobody".parse().unwrap_or_else(|_| unreachable!());
         known.into_iter().nth(nth).unwrap_or_else(nobody)

@@ -96,7 +96,7 @@ async fn next(chunks: &mut Streaming<ArchiveChunk>) -> Result<Option<ArchiveChun
 async fn held_by(app: &App, node: &NodeName, held: Held) -> Result<(ActorRef, Option<Digest>), Refusal> {
     let name = node.clone();
     let found = app.cell.read(move |state| {
-        let actor = state.actors.get(state.bindings.get(&held.binding)?)?;
+        let actor = state.actors.active(state.bindings.get(&held.binding)?)?;
         let binding = actor.binding.as_ref()?;
         let here = binding.id == held.binding && binding.epoch == held.epoch && binding.node == name;
         here.then(|| (actor.actor.clone(), actor.archive))

@@ -86,7 +86,7 @@ pub(super) fn unbind(unbind: Unbind) -> wire::Unbind {
 }
 
 pub(super) fn bind(bind: &Bind, x509_svid: Vec<Vec<u8>>) -> Result<wire::Bind, Refusal> {
-    let runtime = serde_json::to_string(&bind.runtime)
+    let runtime = serde_json::to_string(&bind.spec.runtime)
         .map_err(|error| Refusal::new(Kind::Bug, format!("runtime settings cannot be written: {error}")))?;
     Ok(wire::Bind {
         binding: bind.binding.to_string(),
