@@ -1,5 +1,6 @@
 //! What was typed. One struct per verb, nothing resolved yet: the files under `verb/` say what it means.
 
+mod bench;
 mod daemon;
 pub(crate) mod misuse;
 mod object;
@@ -8,6 +9,7 @@ mod subject;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub(crate) use bench::{BenchArgs, BenchPart, BenchRow};
 pub(crate) use daemon::{DEV_WORKERS_MAX, DevArgs, EndingArgs, NodeArgs, RunArgs, ServerArgs};
 pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, GetArgs, NamespaceArg};
 pub(crate) use subject::{
@@ -113,6 +115,8 @@ pub(crate) enum Verb {
     /// Read the log of everything that happened
     #[command(subcommand)]
     Log(LogVerb),
+    /// Measure Credence on this machine beside the physical limit of the same work
+    Bench(BenchArgs),
     /// Write the completion script of a shell to standard output
     Completion(CompletionArgs),
 }

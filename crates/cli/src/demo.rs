@@ -5,7 +5,6 @@
 //! error, and what the processes wrote is kept.
 
 mod act;
-mod daemon;
 mod house;
 mod ledger;
 mod programs;

@@ -5,6 +5,8 @@
 //! was asked for.
 
 mod args;
+mod bench;
+mod child;
 mod client;
 mod clock;
 mod context;
@@ -35,6 +37,10 @@ use std::process::ExitCode;
 /// The verb by which a node starts the process that keeps an actor's process tree together. Nobody types it, and it comes
 /// before everything else: that process must have one thread and nothing of ours in it.
 const ACTOR_INIT: &str = "actor-init";
+
+/// The control plane allocates more than it computes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|verb| verb == ACTOR_INIT) {

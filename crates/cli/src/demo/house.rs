@@ -1,11 +1,11 @@
 //! What the demo happens in: a server, the nodes alpha (two workers) and beta (one), the tool, and twelve actors' names.
 
-use super::daemon::Daemon;
 use super::ledger::Ledger;
 use super::programs::Programs;
 use super::stage::Stage;
 use super::tool::Tool;
 use super::unless;
+use crate::child::Daemon;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
 use credence_model::id::{ActorId, ActorRef, ClassName, Namespace, NodeName, PoolRef, WorkerRef};

@@ -1,6 +1,7 @@
 //! The expense tool: `credence run … -- expense-tool` as a process of its own, and the lines that it logs.
 
-use super::{daemon::Daemon, programs::Programs, unless};
+use super::{programs::Programs, unless};
+use crate::child::Daemon;
 use crate::failure::Failure;
 use credence_model::id::Epoch;
 use credence_model::refusal::Kind;

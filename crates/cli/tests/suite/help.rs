@@ -4,8 +4,9 @@ use crate::program::{golden, run};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-const VERBS: [&str; 29] = [
+const VERBS: [&str; 30] = [
     "",
+    "bench",
     "demo",
     "dev",
     "run",

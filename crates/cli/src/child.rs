@@ -1,4 +1,4 @@
-//! A server or node as a process of its own. It ends with the demo, however the demo ends: its standard input is a pipe
+//! A server or node as a process of its own. It ends with its starter, however that ends: its standard input is a pipe
 //! that closes then.
 
 use crate::failure::Failure;
@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdin, Command};
 const UP_SECS_MAX: u64 = 20;
 const END_SECS_MAX: u64 = 20;
 
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     name: String,
     child: Child,
     stdin: Option<ChildStdin>,
@@ -24,7 +24,7 @@ pub(super) struct Daemon {
 
 impl Daemon {
     /// Starts it and waits for the one line in which it says that it is up.
-    pub(super) async fn start(name: &str, mut command: Command, log: &Path) -> Result<Self, Failure> {
+    pub(crate) async fn start(name: &str, mut command: Command, log: &Path) -> Result<Self, Failure> {
         let failed = |why: String| Failure::new(Kind::Unavailable, format!("the {name} did not start: {why}"));
         let log = File::options().create(true).append(true).open(log).map_err(|error| failed(error.to_string()))?;
         command.args(["-o", "json", "--until-stdin-closes"]).env("CREDENCE_LOG", "info").kill_on_drop(true);
@@ -41,24 +41,24 @@ impl Daemon {
     }
 
     /// What it said about itself.
-    pub(super) fn said(&self, field: &str) -> Result<&str, Failure> {
+    pub(crate) fn said(&self, field: &str) -> Result<&str, Failure> {
         let said = self.started.get(field).and_then(Value::as_str);
         said.ok_or_else(|| Failure::new(Kind::Bug, format!("the {} did not say its {field}", self.name)))
     }
 
     /// Its process id.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
 
     /// SIGKILL, and waits until it is gone.
-    pub(super) async fn kill(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn kill(&mut self) -> Result<(), Failure> {
         let killed = self.child.kill().await;
         killed.map_err(|error| Failure::new(Kind::Unavailable, format!("the {} cannot be killed: {error}", self.name)))
     }
 
     /// Asks it to end, and does not wait for ever.
-    pub(super) async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         drop(self.stdin.take());
         let ended = tokio::time::timeout(Duration::from_secs(END_SECS_MAX), self.child.wait()).await;
         if ended.is_err() {
