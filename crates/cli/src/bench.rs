@@ -6,6 +6,8 @@
 mod actor;
 mod baseline;
 mod life;
+mod pool;
+mod prewarmed;
 mod resume;
 
 use crate::args::{BenchArgs, BenchRow};

@@ -1,12 +1,16 @@
 //! What the verbs that stay have in common: their log on standard error, and how they are told to end.
 
 use crate::args::EndingArgs;
-use crate::environment::Environment;
+use crate::environment::{self, Environment};
 use crate::failure::Failure;
 use credence_model::refusal::Kind;
+use credence_node::config::{Config, ConfigFile};
 use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// The verb of the process that keeps an actor's process tree together; see `main`.
+const SUPERVISOR_ARG: &str = "actor-init";
 
 /// The signals that end a daemon in order.
 pub(crate) struct Ending {
@@ -54,4 +58,13 @@ pub(crate) fn write_log(environment: &Environment, default: &str) -> Result<(), 
     // Only the first log of a process counts.
     let _ = format.with_ansi(environment.color).try_init();
     Ok(())
+}
+
+/// Adds what comes from the surroundings: this program as supervisor, its environment, and where sockets may lie.
+pub(crate) fn node_config(file: ConfigFile) -> Result<Config, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(Kind::Unavailable, format!("this program cannot find itself: {error}")))?;
+    let supervisor = (program, vec![SUPERVISOR_ARG.into()]);
+    file.resolve(supervisor, environment::variables(), environment::runtime_dir())
+        .map_err(|error| Failure::caused(Kind::Malformed, &error))
 }

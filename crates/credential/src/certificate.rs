@@ -6,6 +6,7 @@ use thiserror::Error;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::X509Name;
 
 /// Largest certificate that is read, in bytes.
 pub(crate) const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
@@ -27,10 +28,8 @@ pub(crate) struct Certificate {
     pub(crate) spki: Vec<u8>,
     /// DER of the subject name; `30 00` when empty.
     pub(crate) subject: Vec<u8>,
-    pub(crate) subject_text: String,
     /// DER of the issuer name.
     pub(crate) issuer: Vec<u8>,
-    pub(crate) issuer_text: String,
     /// Content octets of the INTEGER, sign octet included.
     pub(crate) serial: Vec<u8>,
     pub(crate) not_before: Timestamp,
@@ -106,17 +105,21 @@ impl Certificate {
         let mut certificate = Self {
             spki: tbs.subject_pki.raw.to_vec(),
             subject: tbs.subject.as_raw().to_vec(),
-            subject_text: tbs.subject.to_string(),
             issuer: tbs.issuer.as_raw().to_vec(),
-            issuer_text: tbs.issuer.to_string(),
             serial: parsed.tbs_certificate.raw_serial().to_vec(),
             not_before: time(tbs.validity.not_before.timestamp()),
             not_after: time(tbs.validity.not_after.timestamp()),
             signature_oid: parsed.signature_algorithm.algorithm.to_id_string(),
             ..Self::default()
         };
-        tbs.extensions_map().map_err(|_| Malformed("an extension appears twice"))?;
-        tbs.iter_extensions().try_for_each(|extension| certificate.read(extension))?;
+        let extensions = tbs.extensions();
+        for (nth, extension) in extensions.iter().enumerate() {
+            // A certificate has a handful of them, which is no case for a map.
+            if extensions.iter().take(nth).any(|earlier| earlier.oid == extension.oid) {
+                return Err(Malformed("an extension appears twice"));
+            }
+            certificate.read(extension)?;
+        }
         Ok(certificate)
     }
 
@@ -178,6 +181,11 @@ impl Names {
         }
         Ok(())
     }
+}
+
+/// A name in DER as text for people.
+pub(crate) fn name_text(der: &[u8]) -> String {
+    X509Name::from_der(der).map(|(_, name)| name.to_string()).unwrap_or_default()
 }
 
 fn ip(bytes: &[u8]) -> Result<IpAddr, Malformed> {

@@ -9,6 +9,7 @@
 mod build;
 mod claims;
 mod inspect;
+mod leaf;
 mod profile;
 mod validate;
 mod verify;

@@ -5,11 +5,13 @@ use crate::actors::Actors;
 use crate::class::Class;
 use crate::command::Answer;
 use crate::id::{ActorRef, BindingId, ClassRef, Digest, NodeName, PoolRef, WorkerRef};
+use crate::idle::Idle;
 use crate::node::{JoinToken, Node};
 use crate::pool::Pool;
 use crate::settings::Settings;
 use crate::spiffe_id::{SpiffeId, TrustDomain};
 use crate::time::Timestamp;
+use crate::waiting::Waiting;
 use crate::worker::Worker;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -38,10 +40,10 @@ pub struct State {
     pub actors: Actors,
     /// Which actor holds a binding.
     pub bindings: BTreeMap<BindingId, ActorRef>,
-    /// The queue for workers, by ticket.
-    pub waiting: BTreeMap<u64, ActorRef>,
-    /// Idle workers, the one longest idle first.
-    pub idle: BTreeSet<(Timestamp, WorkerRef)>,
+    /// The queue for workers.
+    pub waiting: Waiting,
+    /// Idle workers.
+    pub idle: Idle,
     /// Join tokens, used and unused, until some time after their end.
     pub join_tokens: BTreeMap<Digest, JoinToken>,
     /// The first half of the SHA-256 of every deleted actor's name: an id is never used twice.
@@ -84,8 +86,8 @@ impl Default for State {
             workers: BTreeMap::new(),
             actors: Actors::default(),
             bindings: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            idle: BTreeSet::new(),
+            waiting: Waiting::default(),
+            idle: Idle::default(),
             join_tokens: BTreeMap::new(),
             tombstones: BTreeSet::new(),
             actors_per_class: BTreeMap::new(),
@@ -129,7 +131,7 @@ impl State {
     /// Place of a waiting actor in the queue, counted from 1.
     pub fn place_in_queue(&self, actor: &Actor) -> Option<usize> {
         let ticket = actor.wait.as_ref()?.ticket;
-        Some(self.waiting.range(..=ticket).count())
+        Some(self.waiting.place(ticket))
     }
 
     /// Whether this actor's id was used by an actor that was deleted.
@@ -144,8 +146,8 @@ impl State {
         change(found);
         let is_idle = found.is_idle().then_some(found.idle_since);
         if was_idle != is_idle {
-            was_idle.map(|since| self.idle.remove(&(since, worker.clone())));
-            is_idle.map(|since| self.idle.insert((since, worker.clone())));
+            was_idle.inspect(|since| self.idle.remove(found, *since));
+            is_idle.inspect(|_| self.idle.insert(found));
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::hub::{Hub, HubParts};
 use crate::identity::{IdentityError, NodeIdentity};
 use crate::local;
 use crate::reservoir;
-use crate::runtime::RuntimeError;
 use crate::runtime::process::{ProcessDriver, ProcessSettings};
+use crate::runtime::{Driver, RuntimeError};
 use crate::session::Session;
 use credence_credential::bundle::Bundle;
 use credence_model::id::NodeName;
@@ -96,6 +96,15 @@ impl Node {
     /// Opens the data directory, attests if there is no valid identity yet, and begins to connect. The join token is not
     /// looked at if there is one.
     pub async fn start(config: Config, join_token: Option<Zeroizing<String>>) -> Result<Self, StartError> {
+        Self::start_with(config, join_token, driver).await
+    }
+
+    /// The same with another driver than the one of Linux process trees.
+    pub async fn start_with<D: Driver + 'static>(
+        config: Config,
+        join_token: Option<Zeroizing<String>>,
+        driver: impl FnOnce(&Config) -> Result<D, RuntimeError>,
+    ) -> Result<Self, StartError> {
         private_dir(&config.data_dir)?;
         let lock = lock(&config.data_dir)?;
         let dial = Dial::new(config.connect.clone());

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 /// `credence bench`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BenchArgs {
-    /// What to measure; may be given more than once (default: everything)
-    #[arg(long = "row", value_name = "ROW")]
+    /// What to measure: registry, minting, life or resume; may be given more than once (default: everything)
+    #[arg(long = "row", value_name = "ROW", hide_possible_values = true)]
     pub(crate) rows: Vec<BenchRow>,
     /// Suspended actors in the registry that is measured
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_024..=20_000_000))]
@@ -25,7 +25,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, hide = true)]
     pub(crate) alone: bool,
     /// Be the actor of a measurement
-    #[arg(long, hide = true, value_name = "PART")]
+    #[arg(long, hide = true, value_name = "PART", hide_possible_values = true)]
     pub(crate) as_actor: Option<BenchPart>,
 }
 

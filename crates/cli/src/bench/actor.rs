@@ -20,7 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 const CONNECTIONS: usize = 1_000;
 /// How long tokens are fetched, and how many at a time.
 const TOKENS_FOR: Duration = Duration::from_secs(3);
-const TOKENS_AT_ONCE: u64 = 16;
+const TOKENS_AT_ONCE: u64 = 32;
 /// Streams that are left open, each on a connection of its own.
 pub(super) const STREAMS: u64 = 200;
 
@@ -102,7 +102,7 @@ async fn streams(socket: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn first_svid(socket: &str) -> Result<(), Failure> {
+pub(super) async fn first_svid(socket: &str) -> Result<(), Failure> {
     let answer = client(socket).await?.fetch_x509svid(asked(X509svidRequest {})).await;
     let first = answer.map_err(|status| refused(&status))?.into_inner().message().await;
     match first.map_err(|status| refused(&status))? {

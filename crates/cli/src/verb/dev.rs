@@ -6,7 +6,7 @@
 use crate::args::{DEV_WORKERS_MAX, DevArgs};
 use crate::client::{Call, Client};
 use crate::context::{self, Context};
-use crate::daemon::{Ending, write_log};
+use crate::daemon::{Ending, node_config, write_log};
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::verb::{node, server};
@@ -129,7 +129,7 @@ async fn come_up(args: &DevArgs, data_dir: &Path, server: &Server, client: &Clie
         workers: vec![format!("{POOL}/{POOL}={}", args.workers)],
         server_path: None,
     };
-    node::start(node::with_surroundings(file)?, token).await
+    node::start(node_config(file)?, token).await
 }
 
 async fn connected(node: &Node) -> Result<(), Failure> {

@@ -1,8 +1,7 @@
 //! `credence node`: the host daemon, in the foreground.
 
 use crate::args::NodeArgs;
-use crate::daemon::{Ending, write_log};
-use crate::environment;
+use crate::daemon::{Ending, node_config, write_log};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::pem;
@@ -14,9 +13,6 @@ use credence_node::start::Node;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
-
-/// The verb of the process that keeps an actor's process tree together; see `main`.
-const SUPERVISOR_ARG: &str = "actor-init";
 
 /// What is printed once the node is connected; with `-o json` one line that a program can wait for.
 #[derive(Serialize)]
@@ -56,15 +52,6 @@ pub(super) async fn start(config: Config, join_token: Option<Zeroizing<String>>)
     Node::start(config, join_token).await.map_err(|error| Failure::caused(Kind::Conflict, &error))
 }
 
-/// Adds what comes from the surroundings: this program as supervisor, its environment, and where sockets may lie.
-pub(super) fn with_surroundings(file: ConfigFile) -> Result<Config, Failure> {
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::new(Kind::Unavailable, format!("this program cannot find itself: {error}")))?;
-    let supervisor = (program, vec![SUPERVISOR_ARG.into()]);
-    file.resolve(supervisor, environment::variables(), environment::runtime_dir())
-        .map_err(|error| Failure::caused(Kind::Malformed, &error))
-}
-
 fn resolve(args: NodeArgs) -> Result<Config, Failure> {
     let mut file = match &args.config {
         Some(path) => ConfigFile::parse(path, &pem::read_text(path, CONFIG_BYTES_MAX)?)
@@ -77,7 +64,7 @@ fn resolve(args: NodeArgs) -> Result<Config, Failure> {
     if !args.workers.is_empty() {
         file.workers = args.workers;
     }
-    with_surroundings(file)
+    node_config(file)
 }
 
 fn read_token(path: &Path) -> Result<Zeroizing<String>, Failure> {

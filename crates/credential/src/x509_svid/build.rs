@@ -1,14 +1,15 @@
-//! Building certificates with rcgen.
+//! Building certificates: leaves by [`super::leaf`], signing certificates with rcgen.
 
 use crate::certificate::{Certificate, Malformed};
-use crate::x509_svid::{claims, profile};
+use crate::key::{KeyAlgorithm, PublicKey};
+use crate::x509_svid::{leaf, profile};
 use credence_model::order::Claims;
 use credence_model::refusal::Kind;
 use credence_model::spiffe_id::{SpiffeId, TrustDomain};
 use credence_model::time::Timestamp;
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyUsagePurpose, SanType, SerialNumber, SigningKey, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyUsagePurpose, SanType, SerialNumber,
+    SigningKey, SubjectPublicKeyInfo,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -107,6 +108,7 @@ pub struct SigningCertificate<S> {
     issuer: rcgen::Issuer<'static, S>,
     der: Vec<u8>,
     pub(super) certificate: Certificate,
+    pub(super) algorithm: KeyAlgorithm,
     trust_domain: TrustDomain,
 }
 
@@ -121,9 +123,11 @@ impl<S: SigningKey> SigningCertificate<S> {
         if key.subject_public_key_info() != certificate.spki {
             return Err(BuildError::OtherKey);
         }
+        let algorithm =
+            PublicKey::from_spki(&certificate.spki, &KeyAlgorithm::ALL).map_err(|_| BuildError::Key)?.algorithm();
         let issuer = rcgen::Issuer::from_ca_cert_der(&der.into(), key)
             .map_err(|error| BuildError::SigningCertificate(error.to_string()))?;
-        Ok(Self { issuer, der: der.to_vec(), certificate, trust_domain: id.trust_domain() })
+        Ok(Self { issuer, der: der.to_vec(), certificate, algorithm, trust_domain: id.trust_domain() })
     }
 
     /// The signing certificate in DER.
@@ -168,9 +172,15 @@ impl<S: SigningKey> SigningCertificate<S> {
         if template.not_after.as_secs() > self.certificate.not_after.as_secs() {
             return Err(BuildError::Validity);
         }
-        let key = SubjectPublicKeyInfo::from_der(&template.spki).map_err(|_| BuildError::Key)?;
-        let certificate = leaf_params(template)?.signed_by(&key, &self.issuer).map_err(|_| BuildError::Sign)?;
-        Ok(certificate.der().to_vec())
+        SubjectPublicKeyInfo::from_der(&template.spki).map_err(|_| BuildError::Key)?;
+        check_validity(template.not_before, template.not_after)?;
+        check_serial(&template.serial)?;
+        let name = self.certificate.subject.as_slice();
+        let key_id = self.certificate.subject_key_id.as_deref().unwrap_or_default();
+        let signer = leaf::Signer { name, key_id, algorithm: self.algorithm };
+        let to_be_signed = leaf::to_be_signed(template, &signer)?;
+        let signature = self.issuer.key().sign(&to_be_signed).map_err(|_| BuildError::Sign)?;
+        Ok(leaf::signed(&to_be_signed, self.algorithm, &signature))
     }
 
     /// Builds and signs an intermediate for `spki`, which may sign leaves only.
@@ -198,27 +208,6 @@ pub fn build_root(template: &CaTemplate, key: &impl SigningKey) -> Result<Vec<u8
     Ok(certificate.der().to_vec())
 }
 
-// SPEC: X509-SVID §2, §3.1, §4.1, §4.3, §4.4
-fn leaf_params(template: &Template) -> Result<CertificateParams, BuildError> {
-    let mut params = params(template.not_before, template.not_after, &template.serial)?;
-    // The subject stays empty: a second name would only invite a second identity. rcgen then marks the names critical.
-    params.distinguished_name = DistinguishedName::new();
-    params.subject_alt_names.push(SanType::URI(ascii(template.subject.as_str())?));
-    for name in &template.names.dns {
-        params.subject_alt_names.push(SanType::DnsName(ascii(name)?));
-    }
-    params.subject_alt_names.extend(template.names.ip.iter().copied().map(SanType::IpAddress));
-    params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    params.use_authority_key_identifier_extension = true;
-    if let Some(ordered) = &template.claims {
-        let value = claims::encode(ordered).ok_or(BuildError::Sign)?;
-        params.custom_extensions.push(CustomExtension::from_oid_content(claims::CLAIMS_OID, value));
-    }
-    Ok(params)
-}
-
 // SPEC: X509-SVID §3.2, §4.1, §4.3; SPIFFE-ID §3.1 (ID-08)
 fn ca_params(
     template: &CaTemplate,
@@ -243,13 +232,9 @@ fn params(
     not_after: Timestamp,
     serial: &[u8; SERIAL_BYTES],
 ) -> Result<CertificateParams, BuildError> {
+    check_validity(not_before, not_after)?;
+    check_serial(serial)?;
     let (start, end) = (not_before.as_secs(), not_after.as_secs());
-    if start >= end || end > LATEST_SECS {
-        return Err(BuildError::Validity);
-    }
-    if serial.iter().all(|byte| *byte == 0) {
-        return Err(BuildError::Serial);
-    }
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     let mut params = CertificateParams::default();
     params.not_before = epoch + Duration::from_secs(start);
@@ -258,12 +243,21 @@ fn params(
     Ok(params)
 }
 
+fn check_validity(not_before: Timestamp, not_after: Timestamp) -> Result<(), BuildError> {
+    let (start, end) = (not_before.as_secs(), not_after.as_secs());
+    if start < end && end <= LATEST_SECS { Ok(()) } else { Err(BuildError::Validity) }
+}
+
+fn check_serial(serial: &[u8; SERIAL_BYTES]) -> Result<(), BuildError> {
+    if serial.iter().any(|byte| *byte != 0) { Ok(()) } else { Err(BuildError::Serial) }
+}
+
 fn ascii(text: &str) -> Result<rcgen::string::Ia5String, BuildError> {
     rcgen::string::Ia5String::try_from(text).map_err(|_| BuildError::DnsName)
 }
 
 impl<S> std::fmt::Debug for SigningCertificate<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningCertificate").field("subject", &self.certificate.subject_text).finish_non_exhaustive()
+        f.debug_struct("SigningCertificate").field("trust_domain", &self.trust_domain).finish_non_exhaustive()
     }
 }

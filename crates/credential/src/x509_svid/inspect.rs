@@ -1,6 +1,6 @@
 //! Reading a certificate without believing it, to explain it to a person.
 
-use crate::certificate::{CRL_SIGN, Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN, Malformed};
+use crate::certificate::{CRL_SIGN, Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN, Malformed, name_text};
 use crate::key;
 use crate::x509_svid::claims::{self, CLAIMS_OID_TEXT};
 use crate::x509_svid::profile;
@@ -85,8 +85,8 @@ pub fn inspect(der: &[u8]) -> Result<Inspected, VerifyError> {
         uri_names: read.names.uris,
         dns_names: read.names.dns,
         ip_addresses: read.names.ips,
-        subject: read.subject_text,
-        issuer: read.issuer_text,
+        subject: name_text(&read.subject),
+        issuer: name_text(&read.issuer),
         serial: hex::encode(&read.serial),
         not_before: read.not_before,
         not_after: read.not_after,

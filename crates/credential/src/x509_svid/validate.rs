@@ -5,7 +5,6 @@
 //! convinces nobody.
 
 use crate::certificate::{Certificate, DIGITAL_SIGNATURE, Malformed};
-use crate::key;
 use crate::x509_svid::build::{SigningCertificate, Template};
 use crate::x509_svid::claims::{self, CLAIMS_OID_TEXT};
 use crate::x509_svid::profile::{self, EMPTY_NAME};
@@ -34,8 +33,6 @@ pub fn validate<S: SigningKey>(
     let built = Certificate::parse(der).map_err(|Malformed(why)| Mismatch(format!("the encoding ({why})")))?;
     let id = profile::leaf(&built).map_err(|rule| Mismatch(format!("the profile ({rule})")))?;
     let authority = &signer.certificate;
-    let key_algorithm = key::PublicKey::from_spki(&authority.spki, &key::KeyAlgorithm::ALL);
-    let signature_oid = key_algorithm.map(|key| key.algorithm().signature_oid()).unwrap_or_default();
     let facts = [
         ("the SPIFFE ID", id == template.subject),
         ("the trust domain", id.is_in(signer.trust_domain())),
@@ -48,7 +45,7 @@ pub fn validate<S: SigningKey>(
         ("the issuer", built.issuer == authority.subject),
         ("the authority key identifier", built.authority_key_id == authority.subject_key_id),
         ("the subject key identifier", built.subject_key_id.is_some()),
-        ("the signature algorithm", built.signature_oid == signature_oid),
+        ("the signature algorithm", built.signature_oid == signer.algorithm.signature_oid()),
         ("the names", names_match(&built, template)),
         ("the usages", usages_match(&built)),
         ("the claims", claims_match(&built, template)),
@@ -87,7 +84,7 @@ fn claims_match(built: &Certificate, template: &Template) -> bool {
         ([extension], Some(ordered)) => {
             extension.oid == CLAIMS_OID_TEXT
                 && !extension.critical
-                && claims::decode(&extension.value).as_ref() == Some(ordered)
+                && claims::encode(ordered).as_deref() == Some(&extension.value)
         }
         _ => false,
     }

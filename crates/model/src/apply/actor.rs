@@ -12,11 +12,15 @@ pub(super) fn apply(state: &mut State, entry: &Entry) {
         Event::ActorQueued { actor, until } => {
             let ticket = state.next_ticket;
             state.next_ticket += 1;
-            state.waiting.insert(ticket, actor.clone());
+            let mut class = None;
             with_actor(state, entry, actor, |actor| {
+                class = Some(class_ref(actor));
                 actor.wait = Some(Wait { ticket, since: entry.at, until: *until });
                 actor.wanted = true;
             });
+            if let Some(class) = class {
+                state.waiting.insert(ticket, class, actor.clone());
+            }
         }
         Event::ActorUnqueued { actor, .. } => {
             unqueue(state, actor);
@@ -82,7 +86,7 @@ fn unqueue(state: &mut State, actor: &ActorRef) {
     if state.actors.active(actor).is_some_and(|actor| actor.wait.is_some()) {
         state.actors.change(actor, |actor| {
             if let Some(wait) = actor.wait.take() {
-                state.waiting.remove(&wait.ticket);
+                state.waiting.remove(wait.ticket, &class_ref(actor));
             }
         });
     }

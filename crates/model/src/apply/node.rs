@@ -155,7 +155,7 @@ fn register(state: &mut State, entry: &Entry, worker: &WorkerRef, node: &NodeNam
         idle_since: entry.at,
     };
     if record.is_idle() {
-        state.idle.insert((record.idle_since, worker.clone()));
+        state.idle.insert(&record);
     }
     state.workers.insert(worker.clone(), record);
     with_node(state, node, |node| {
@@ -165,7 +165,9 @@ fn register(state: &mut State, entry: &Entry, worker: &WorkerRef, node: &NodeNam
 
 fn remove(state: &mut State, worker: &WorkerRef) {
     let Some(removed) = state.workers.remove(worker) else { return };
-    state.idle.remove(&(removed.idle_since, worker.clone()));
+    if removed.is_idle() {
+        state.idle.remove(&removed, removed.idle_since);
+    }
     with_node(state, &removed.node, |node| {
         node.workers.remove(worker);
     });

@@ -54,7 +54,7 @@ pub(super) fn expire(state: &State, now: Timestamp) -> Decision {
             return Decision::done(events);
         }
     }
-    for actor in state.waiting.values().filter_map(|actor| state.actors.active(actor)) {
+    for actor in state.waiting.actors().filter_map(|actor| state.actors.active(actor)) {
         let over = actor.wait.as_ref().is_some_and(|wait| wait.until <= now);
         if over {
             let reason = "no worker became free in time".to_owned();

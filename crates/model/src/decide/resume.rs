@@ -10,7 +10,7 @@ use crate::actor::{Actor, ActorState, Outcome};
 use crate::class::{ClassSpec, OnLost, Revision};
 use crate::command::Answer;
 use crate::event::Event;
-use crate::id::{ActorRef, BindingId, Digest, Epoch, PoolRef, WorkerRef};
+use crate::id::{ActorRef, BindingId, Digest, Epoch, NodeName, PoolRef, WorkerRef};
 use crate::node::{Node, NodeState};
 use crate::refusal::{Kind, Refusal};
 use crate::settings::WAIT_MS_MAX;
@@ -72,7 +72,7 @@ pub(super) fn schedule(state: &State, moment: Moment) -> Decision {
     if state.idle.is_empty() {
         return Decision::done(Vec::new());
     }
-    for actor in state.waiting.values().filter_map(|actor| state.actors.active(actor)) {
+    for actor in state.waiting.firsts().into_iter().filter_map(|actor| state.actors.active(actor)) {
         match admit(state, actor) {
             Err(refusal) => {
                 let reason = refusal.to_string();
@@ -170,8 +170,8 @@ pub(super) fn eligible(state: &State, actor: &ActorRef, spec: &ClassSpec, pool: 
 }
 
 /// A node that is connected, within its lease, and has a checked key to give.
-pub(super) fn usable<'s>(state: &'s State, worker: &Worker, now: Timestamp) -> Option<&'s Node> {
-    let node = state.nodes.get(&worker.node)?;
+pub(super) fn usable<'s>(state: &'s State, node: &NodeName, now: Timestamp) -> Option<&'s Node> {
+    let node = state.nodes.get(node)?;
     let heard = node.heard_at.plus_ms(state.settings.lease_ms) > now;
     (node.state == NodeState::Connected && heard && !node.reservoir.is_empty()).then_some(node)
 }
@@ -179,10 +179,14 @@ pub(super) fn usable<'s>(state: &'s State, worker: &Worker, now: Timestamp) -> O
 fn pick<'s>(state: &'s State, actor: &Actor, spec: &ClassSpec, now: Timestamp) -> Option<(&'s Worker, &'s Node)> {
     let fits = |worker: &'s Worker| {
         let fits = worker.is_idle() && eligible(state, &actor.actor, spec, &worker.worker.pool);
-        if fits { usable(state, worker, now).map(|node| (worker, node)) } else { None }
+        if fits { usable(state, &worker.node, now).map(|node| (worker, node)) } else { None }
     };
     let last = actor.last.as_ref().and_then(|(worker, _)| state.workers.get(worker));
-    last.and_then(fits).or_else(|| state.idle.iter().filter_map(|(_, worker)| state.workers.get(worker)).find_map(fits))
+    last.and_then(fits).or_else(|| {
+        let may_pool = |pool: &PoolRef| eligible(state, &actor.actor, spec, pool);
+        let longest = state.idle.longest(may_pool, |node| usable(state, node, now).is_some())?;
+        state.workers.get(&longest).and_then(fits)
+    })
 }
 
 /// A worker that an external scheduler picked is held to the same rules.
@@ -207,7 +211,7 @@ fn verify_picked<'s>(
     if !worker.is_idle() {
         return refuse(Kind::Conflict, format!("worker {picked} takes no actor now"));
     }
-    match usable(state, worker, now) {
+    match usable(state, &worker.node, now) {
         Some(node) => Ok((worker, node)),
         None => Err(Refusal::new(Kind::Unavailable, format!("node {} is not ready", worker.node))
             .field("worker")
@@ -222,7 +226,7 @@ fn bound(
     (worker, node): (&Worker, &Node),
     moment: Moment,
 ) -> Decision {
-    debug_assert!(state.idle.contains(&(worker.idle_since, worker.worker.clone())));
+    debug_assert!(state.idle.contains(worker));
     let to = Place { worker: &worker.worker, node };
     match bind_event(&actor.actor, actor.epoch.next(), number, revision, &to, moment) {
         Some((event, binding)) => {

@@ -42,7 +42,7 @@ const HELLO_TIMEOUT_SECS: u64 = 10;
 /// Most reports of one node that wait for their answer; no further message is read meanwhile.
 const REPORTS_WAITING_MAX: usize = 128;
 /// How many checked keys a node is asked to keep ready.
-const RESERVOIR_KEYS: u32 = 32;
+const RESERVOIR_KEYS: u32 = 128;
 /// After so many leases without a word the stream is over: the node is gone, whatever TCP thinks.
 const SILENT_LEASES: u64 = 2;
 
