@@ -1,10 +1,12 @@
-//! The cell: a registry on a thread of its own, behind a bounded queue.
+//! The cell: a registry on a thread of its own, behind bounded queues.
 //!
-//! The thread takes what is waiting (up to a limit), decides and applies each request, records all of it with one
+//! The thread takes what is waiting (up to a limit, and fairly: see `intake`), decides and applies each request, records all of it with one
 //! append, answers all, and publishes to the nodes. Reads run between turns, so they see recorded state only.
 
+use crate::intake::{Intake, LANE_QUEUED, LANE_QUEUED_MAX, Lane, Outlet, QUEUED, QUEUED_MAX, Turned, intake};
+use crate::meter::{Metered, Meters};
 use crate::registry::{Answered, CellError, Registry, StartReport};
-use crate::sinks::Sinks;
+use crate::sinks::{DIRECTIVES_QUEUED_MAX, Sinks};
 use credence_journal::Journal;
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Command, Held, Request, Unbind};
@@ -16,16 +18,12 @@ use credence_model::refusal::{Kind, Refusal};
 use credence_model::settings::Settings;
 use credence_model::state::State;
 use credence_model::time::Timestamp;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Most requests that wait for the cell; more are answered "unavailable".
-pub const QUEUED_MAX: usize = 16_384;
 /// Most requests of one turn, which share one append.
 pub const BATCH_REQUESTS_MAX: usize = 1_024;
-/// Most directives that wait for one node; a node with more is cut.
-pub const DIRECTIVES_QUEUED_MAX: usize = 1_024;
 /// How often leases and queues are looked at, in milliseconds.
 pub const EXPIRE_EVERY_MS: u64 = 50;
 /// How many entries are recorded between two snapshots.
@@ -56,15 +54,24 @@ pub struct Attachment {
 /// A handle to a running cell. Clones speak to the same one.
 #[derive(Debug, Clone)]
 pub struct Cell {
-    queue: SyncSender<Message>,
+    intake: Arc<Intake<Waiting>>,
+    meters: Meters,
     recorded: watch::Receiver<u64>,
 }
 
+#[derive(Debug)]
+struct Waiting {
+    since: Instant,
+    message: Message,
+}
+
+/// What a reader does with the registry, or with why it cannot look.
+type Look = dyn FnOnce(Result<&State, Refusal>) + Send;
+
 enum Message {
     Submit(Box<Submitted>),
-    Read(Box<dyn FnOnce(&State) + Send>),
+    Read(Box<Look>),
     Entries { from: u64, limit: usize, reply: oneshot::Sender<Result<Vec<Entry>, Refusal>> },
-    Stop(oneshot::Sender<()>),
 }
 
 impl std::fmt::Debug for Message {
@@ -73,7 +80,6 @@ impl std::fmt::Debug for Message {
             Self::Submit(_) => "Submit",
             Self::Read(_) => "Read",
             Self::Entries { .. } => "Entries",
-            Self::Stop(_) => "Stop",
         })
     }
 }
@@ -87,21 +93,30 @@ struct Submitted {
 impl Cell {
     /// Takes the journal over and starts the thread.
     pub fn start(journal: Box<dyn Journal>, settings: Settings, edge: Edge) -> Result<(Self, StartReport), CellError> {
+        let meters = Meters::default();
+        let journal = Box::new(Metered { journal, meters: meters.clone() });
         let (registry, report) = Registry::open(journal, settings, (edge.now)(), &(edge.entropy)())?;
-        let (queue, messages) = sync_channel(QUEUED_MAX);
+        let (intake, outlet) = intake(QUEUED_MAX, LANE_QUEUED_MAX);
         let (publish, recorded) = watch::channel(registry.state().last_index);
-        let runner =
-            Runner { registry, edge, messages, publish, sinks: Sinks::default(), expired_at: Timestamp::default() };
+        let runner = Runner {
+            registry,
+            edge,
+            outlet,
+            meters: meters.clone(),
+            publish,
+            sinks: Sinks::default(),
+            expired_at: Timestamp::default(),
+        };
         std::thread::Builder::new().name("cell".into()).spawn(move || runner.run()).map_err(|error| {
             CellError::Settings(Refusal::new(Kind::Unavailable, format!("no thread for the cell: {error}")))
         })?;
-        Ok((Self { queue, recorded }, report))
+        Ok((Self { intake: Arc::new(intake), meters, recorded }, report))
     }
 
     /// Decides and records a request.
     pub async fn submit(&self, request: Request) -> Result<Answered, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.send(Message::Submit(Box::new(Submitted { request, sink: None, reply })))?;
+        self.send(Lane::of(&request.command), Message::Submit(Box::new(Submitted { request, sink: None, reply })))?;
         answer.await.map_err(|_| stopped())?
     }
 
@@ -116,7 +131,8 @@ impl Cell {
         let (reply, answer) = oneshot::channel();
         let caller = Caller::Node { name: node.clone() };
         let request = Request { caller, idempotency_key: None, command: Command::AttachNode { node, workers, held } };
-        self.send(Message::Submit(Box::new(Submitted { request, sink: Some(sink), reply })))?;
+        let lane = Lane::of(&request.command);
+        self.send(lane, Message::Submit(Box::new(Submitted { request, sink: Some(sink), reply })))?;
         match answer.await.map_err(|_| stopped())??.answer {
             Answer::Attached { session, unbind } => Ok(Attachment { session, unbind, directives }),
             _ => Err(Refusal::new(Kind::Bug, "attaching a node was answered with something else")),
@@ -126,18 +142,18 @@ impl Cell {
     /// Looks at the registry. What is seen is recorded.
     pub async fn read<T: Send + 'static>(&self, look: impl FnOnce(&State) -> T + Send + 'static) -> Result<T, Refusal> {
         let (reply, seen) = oneshot::channel();
-        let look = move |state: &State| {
+        let look = move |state: Result<&State, Refusal>| {
             // The reader may have gone away meanwhile.
-            let _ = reply.send(look(state));
+            let _ = reply.send(state.map(look));
         };
-        self.send(Message::Read(Box::new(look)))?;
-        seen.await.map_err(|_| stopped())
+        self.send(Lane::Readers, Message::Read(Box::new(look)))?;
+        seen.await.map_err(|_| stopped())?
     }
 
     /// Reads recorded entries from index `from` on, at most `limit`.
     pub async fn entries(&self, from: u64, limit: usize) -> Result<Vec<Entry>, Refusal> {
         let (reply, entries) = oneshot::channel();
-        self.send(Message::Entries { from, limit, reply })?;
+        self.send(Lane::Readers, Message::Entries { from, limit, reply })?;
         entries.await.map_err(|_| stopped())?
     }
 
@@ -146,78 +162,103 @@ impl Cell {
         self.recorded.clone()
     }
 
-    /// Ends the thread after what is queued, with a snapshot.
-    pub async fn stop(&self) {
-        let (reply, done) = oneshot::channel();
-        let mut message = Message::Stop(reply);
-        while let Err(TrySendError::Full(back)) = self.queue.try_send(message) {
-            message = back;
-            tokio::task::yield_now().await;
-        }
-        // An error means that the thread has ended already.
-        let _ = done.await;
+    /// What it measures.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
     }
 
-    fn send(&self, message: Message) -> Result<(), Refusal> {
-        self.queue.try_send(message).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                let message = format!("{QUEUED_MAX} requests wait already, which is the limit");
-                Refusal::new(Kind::Unavailable, message).retry_after_ms(RETRY_AFTER_MS)
-            }
-            TrySendError::Disconnected(_) => stopped(),
-        })
+    /// Ends the thread after what is queued, with a snapshot.
+    pub async fn stop(&self) {
+        self.intake.close();
+        let mut recorded = self.recorded.clone();
+        // The thread publishes until its end, and drops the journal before it drops this channel.
+        while recorded.changed().await.is_ok() {}
     }
+
+    fn send(&self, lane: Lane, message: Message) -> Result<(), Refusal> {
+        match self.intake.push(lane, Waiting { since: Instant::now(), message }) {
+            Ok(None) => Ok(()),
+            Ok(Some(displaced)) => {
+                QUEUED.hit();
+                displaced.message.refuse(full());
+                Ok(())
+            }
+            Err(Turned::LaneFull(_)) => {
+                LANE_QUEUED.hit();
+                let message = format!("{LANE_QUEUED_MAX} requests wait already in this queue, which is the limit");
+                Err(Refusal::new(Kind::Unavailable, message).retry_after_ms(RETRY_AFTER_MS))
+            }
+            Err(Turned::Full(_)) => {
+                QUEUED.hit();
+                Err(full())
+            }
+            Err(Turned::Closed(_)) => Err(stopped()),
+        }
+    }
+}
+
+impl Message {
+    /// Tells who waits for it. They may have gone away.
+    fn refuse(self, refusal: Refusal) {
+        match self {
+            Self::Submit(submitted) => drop(submitted.reply.send(Err(refusal))),
+            Self::Read(look) => look(Err(refusal)),
+            Self::Entries { reply, .. } => drop(reply.send(Err(refusal))),
+        }
+    }
+}
+
+fn full() -> Refusal {
+    let message = format!("{QUEUED_MAX} requests wait already, which is the limit");
+    Refusal::new(Kind::Unavailable, message).retry_after_ms(RETRY_AFTER_MS)
 }
 
 fn stopped() -> Refusal {
     Refusal::new(Kind::Unavailable, "the control plane is stopping or cannot write its journal").retry_after_ms(1_000)
 }
 
+/// Whoever waits for its end may open the journal again at once: the registry is dropped first, `publish` last.
 struct Runner {
     registry: Registry,
     edge: Edge,
-    messages: Receiver<Message>,
-    publish: watch::Sender<u64>,
+    outlet: Outlet<Waiting>,
+    meters: Meters,
     sinks: Sinks,
     expired_at: Timestamp,
+    publish: watch::Sender<u64>,
 }
 
 impl Runner {
     fn run(mut self) {
-        let mut stop = None;
-        while stop.is_none() {
+        while let Some(waiting) = self.outlet.take(BATCH_REQUESTS_MAX, Duration::from_millis(EXPIRE_EVERY_MS)) {
             let mut submitted = Vec::new();
             let mut reads = Vec::new();
-            match self.messages.recv_timeout(Duration::from_millis(EXPIRE_EVERY_MS)) {
-                Ok(message) => stop = sort(message, &mut submitted, &mut reads),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            while stop.is_none() && submitted.len() + reads.len() < BATCH_REQUESTS_MAX {
-                match self.messages.try_recv() {
-                    Ok(message) => stop = sort(message, &mut submitted, &mut reads),
-                    Err(_) => break,
+            let begun = Instant::now();
+            for Waiting { since, message } in waiting {
+                self.meters.waited.observe(begun.saturating_duration_since(since).as_secs_f64());
+                match message {
+                    Message::Submit(one) => submitted.push(*one),
+                    Message::Read(_) | Message::Entries { .. } => reads.push(message),
                 }
             }
             if !self.turn(submitted) {
                 return;
             }
             reads.into_iter().for_each(|read| self.read(read));
+            let (queued, lanes, longest) = self.outlet.depth();
+            self.meters.depth(queued, lanes, longest);
         }
         if let Err(error) = self.registry.snapshot_after(1) {
             tracing::warn!(%error, "no snapshot at the end; the next start replays the journal");
-        }
-        // Whoever waits for the end may open the journal again at once, so it is closed first.
-        drop(self);
-        if let Some(reply) = stop {
-            // Whoever asked may not wait for it.
-            let _ = reply.send(());
         }
     }
 
     /// One turn; `false` when the cell cannot go on.
     fn turn(&mut self, submitted: Vec<Submitted>) -> bool {
         let now = (self.edge.now)();
+        if !submitted.is_empty() {
+            self.meters.batch.observe(submitted.len() as f64);
+        }
         let (mut requests, mut replies): (Vec<_>, Vec<_>) =
             submitted.into_iter().map(|one| (one.request, Some((one.sink, one.reply)))).unzip();
         if now.ms_since(self.expired_at) >= EXPIRE_EVERY_MS {
@@ -284,7 +325,7 @@ impl Runner {
 
     fn read(&mut self, read: Message) {
         match read {
-            Message::Read(look) => look(self.registry.state()),
+            Message::Read(look) => look(Ok(self.registry.state())),
             Message::Entries { from, limit, reply } => {
                 let entries = self.registry.read(from, limit).map_err(|error| {
                     tracing::error!(%error, "the journal cannot be read");
@@ -293,16 +334,7 @@ impl Runner {
                 // The reader may have gone away.
                 let _ = reply.send(entries);
             }
-            Message::Submit(_) | Message::Stop(_) => {}
+            Message::Submit(_) => {}
         }
     }
-}
-
-fn sort(message: Message, submitted: &mut Vec<Submitted>, reads: &mut Vec<Message>) -> Option<oneshot::Sender<()>> {
-    match message {
-        Message::Submit(one) => submitted.push(*one),
-        Message::Read(_) | Message::Entries { .. } => reads.push(message),
-        Message::Stop(reply) => return Some(reply),
-    }
-    None
 }

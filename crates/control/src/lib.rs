@@ -5,10 +5,18 @@
 //! thrown away and read again from the journal.
 
 mod cell;
+mod intake;
+mod meter;
 mod registry;
 mod sinks;
 
-pub use cell::{
-    Attachment, BATCH_REQUESTS_MAX, Cell, DIRECTIVES_QUEUED_MAX, EXPIRE_EVERY_MS, Edge, QUEUED_MAX, SNAPSHOT_ENTRIES,
-};
+pub use cell::{Attachment, BATCH_REQUESTS_MAX, Cell, EXPIRE_EVERY_MS, Edge, SNAPSHOT_ENTRIES};
+pub use intake::{LANE_QUEUED_MAX, QUEUED_MAX};
+pub use meter::Meters;
 pub use registry::{Answered, CellError, Registry, StartReport, Turn};
+pub use sinks::DIRECTIVES_QUEUED_MAX;
+
+use credence_telemetry::limit::Limit;
+
+/// Every limit of this crate that refuses.
+pub static LIMITS: [&Limit; 3] = [&intake::QUEUED, &intake::LANE_QUEUED, &sinks::DIRECTIVES_QUEUED];

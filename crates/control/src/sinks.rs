@@ -2,8 +2,16 @@
 
 use credence_model::directive::Directive;
 use credence_model::id::NodeName;
+use credence_telemetry::limit::Limit;
 use std::collections::HashMap;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// Most directives that wait for one node; a node with more is cut.
+pub const DIRECTIVES_QUEUED_MAX: usize = 1_024;
+/// A node does not read what it is told.
+pub(crate) static DIRECTIVES_QUEUED: Limit =
+    Limit::new("node_directives", DIRECTIVES_QUEUED_MAX as u64, "directives", "the node's stream is cut");
 
 #[derive(Default)]
 pub(crate) struct Sinks {
@@ -33,7 +41,14 @@ impl Sinks {
             Directive::EndSessions { before, .. } => sink.session < *before,
             Directive::Bind(bind) if bind.session != sink.session => false,
             // A node that does not read its queue is cut: it finds out what is true when it opens its next stream.
-            _ => sink.queue.try_send(directive).is_err(),
+            _ => match sink.queue.try_send(directive) {
+                Ok(()) => false,
+                Err(TrySendError::Full(_)) => {
+                    DIRECTIVES_QUEUED.hit();
+                    true
+                }
+                Err(TrySendError::Closed(_)) => true,
+            },
         };
         if over {
             self.open.remove(&node);

@@ -10,17 +10,33 @@ use crate::tidy::{Finding, tree::Tree};
 const LAYERS: &[(&str, &[&str])] = &[
     ("credence-model", &[]),
     ("credence-wire", &[]),
+    ("credence-telemetry", &[]),
     ("credence-journal", &["model"]),
     ("credence-credential", &["model"]),
     ("credence-attest", &["credential", "model"]),
     ("credence-issuer", &["credential", "model"]),
-    ("credence-control", &["journal", "issuer", "attest", "credential", "model"]),
+    ("credence-control", &["journal", "issuer", "attest", "credential", "model", "telemetry"]),
     // Measures what is below it.
     ("credence-bench", &["control", "journal", "issuer", "credential", "model"]),
     // The journal only to open it and hand it to the cell; the fences name the one file that may.
-    ("credence-server", &["control", "journal", "issuer", "attest", "credential", "model", "wire"]),
-    ("credence-node", &["attest", "credential", "model", "wire"]),
-    ("credence", &["bench", "server", "node", "control", "journal", "issuer", "attest", "credential", "model", "wire"]),
+    ("credence-server", &["control", "journal", "issuer", "attest", "credential", "model", "telemetry", "wire"]),
+    ("credence-node", &["attest", "credential", "model", "telemetry", "wire"]),
+    (
+        "credence",
+        &[
+            "bench",
+            "server",
+            "node",
+            "control",
+            "journal",
+            "issuer",
+            "attest",
+            "credential",
+            "model",
+            "telemetry",
+            "wire",
+        ],
+    ),
     // What a user of the product would write: only what they may link.
     ("credence-examples", &["credential", "model"]),
     // Fakes, the simulator, black-box suites: above everything, below nothing.

@@ -1,12 +1,14 @@
 //! The cell on its thread: overload, failures of the journal, restarts.
 
 use crate::fixture::{apply_class, apply_pool, by_admin, cell, cell_on, create, replayed, retried, spec};
-use credence_control::{Cell, QUEUED_MAX};
+use credence_control::{BATCH_REQUESTS_MAX, Cell, LANE_QUEUED_MAX, LIMITS};
 use credence_journal::{Fault, Fence, Index, Journal, JournalError, MemoryDisk, MemoryJournal, Recovered, Snapshot};
-use credence_model::command::Answer;
-use credence_model::refusal::Kind;
+use credence_model::command::{Answer, Command};
+use credence_model::label::Labels;
+use credence_model::pool::PoolSpec;
+use credence_model::refusal::{Kind, Refusal};
 use std::pin::Pin;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::task::{Context, Poll, Waker};
 
 async fn furnish(cell: &Cell) {
@@ -19,38 +21,78 @@ fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
+/// Lets the cell look at something until the other end says go.
+async fn blocked(cell: &Cell) -> (tokio::task::JoinHandle<Result<(), Refusal>>, SyncSender<()>) {
+    let ((begun, has_begun), (go_on, may_go_on)) = (sync_channel(1), sync_channel::<()>(1));
+    let cell = cell.clone();
+    let look = move |_: &_| {
+        begun.send(()).unwrap();
+        may_go_on.recv().unwrap();
+    };
+    let blocked = tokio::spawn(async move { cell.read(look).await });
+    tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+    (blocked, go_on)
+}
+
+fn hits(name: &str) -> u64 {
+    LIMITS.iter().find(|limit| limit.name == name).unwrap().hits()
+}
+
 #[tokio::test]
-async fn beyond_its_queue_the_cell_is_unavailable_and_says_when_to_come_again() {
+async fn beyond_its_queue_a_namespace_is_refused_and_told_when_to_come_again_and_others_are_served() {
     let disk = MemoryDisk::new();
     let cell = cell(&disk);
     furnish(&cell).await;
-    let ((begun, has_begun), (go_on, may_go_on)) = (sync_channel(1), sync_channel::<()>(1));
-    let blocking = cell.clone();
-    let blocked = tokio::spawn(async move {
-        let look = move |_: &_| {
-            begun.send(()).unwrap();
-            may_go_on.recv().unwrap();
-        };
-        blocking.read(look).await
-    });
-    tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+    let (held, go_on) = blocked(&cell).await;
     let mut waiting: Vec<_> =
-        (0..QUEUED_MAX).map(|nth| Box::pin(cell.submit(by_admin(create(&format!("a-{nth}")))))).collect();
+        (0..LANE_QUEUED_MAX).map(|nth| Box::pin(cell.submit(by_admin(create(&format!("a-{nth}")))))).collect();
     assert!(waiting.iter_mut().all(|future| poll(future.as_mut()).is_pending()));
+    let before = hits("cell_namespace_queue");
     let refusal = cell.submit(by_admin(create("one-too-many"))).await.unwrap_err();
     assert_eq!(refusal.kind, Kind::Unavailable);
     assert!(refusal.retry_after_ms.is_some() && refusal.message.contains("limit"), "{refusal}");
-    assert_eq!(cell.read(|_| ()).await.unwrap_err().kind, Kind::Unavailable);
-    assert_eq!(cell.entries(1, 1).await.unwrap_err().kind, Kind::Unavailable);
+    assert!(hits("cell_namespace_queue") > before);
+    let mut other = Box::pin(cell.submit(by_admin(other_pool())));
+    let mut read = Box::pin(cell.read(|_| ()));
+    assert!(poll(other.as_mut()).is_pending() && poll(read.as_mut()).is_pending(), "they have queues of their own");
     go_on.send(()).unwrap();
-    blocked.await.unwrap().unwrap();
+    held.await.unwrap().unwrap();
+    other.await.unwrap();
+    read.await.unwrap();
     for future in waiting {
         future.await.unwrap();
     }
     let actors = cell.read(|state| state.actors.len()).await.unwrap();
-    assert_eq!(actors, QUEUED_MAX, "everything that was taken was done, and nothing else");
+    assert_eq!(actors, LANE_QUEUED_MAX, "everything that was taken was done, and nothing else");
     assert_eq!(disk.last().0, cell.read(|state| state.last_index).await.unwrap());
     cell.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_one_namespace_does_not_hold_up_another() {
+    let disk = MemoryDisk::new();
+    let cell = cell(&disk);
+    furnish(&cell).await;
+    let (held, go_on) = blocked(&cell).await;
+    let mut flood: Vec<_> =
+        (0..LANE_QUEUED_MAX).map(|nth| Box::pin(cell.submit(by_admin(create(&format!("a-{nth}")))))).collect();
+    assert!(flood.iter_mut().all(|future| poll(future.as_mut()).is_pending()));
+    let mut other = Box::pin(cell.submit(by_admin(other_pool())));
+    assert!(poll(other.as_mut()).is_pending());
+    go_on.send(()).unwrap();
+    held.await.unwrap().unwrap();
+    let index = other.await.unwrap().index;
+    // Of the flood, only what shared a turn with it can have been recorded before; in one queue, all of it was.
+    assert!(index <= 3 + BATCH_REQUESTS_MAX as u64, "it was recorded as entry {index}");
+    for future in flood {
+        future.await.unwrap();
+    }
+    cell.stop().await;
+}
+
+fn other_pool() -> Command {
+    let pool = "research/standard".parse().unwrap();
+    Command::ApplyPool { pool, labels: Labels::new(), spec: PoolSpec::default(), if_version: None }
 }
 
 #[tokio::test]

@@ -1,0 +1,112 @@
+//! What the cell measures: its queues, its turns, and how long the journal takes.
+
+use credence_journal::{Fence, Index, Journal, JournalError, Recovered, Snapshot};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use std::time::Instant;
+
+/// What the cell measures. Clones are the same meters.
+#[derive(Debug, Clone)]
+pub struct Meters {
+    pub(crate) queued: Gauge,
+    pub(crate) lanes: Gauge,
+    pub(crate) longest: Gauge,
+    pub(crate) waited: Histogram,
+    pub(crate) batch: Histogram,
+    pub(crate) append: Histogram,
+    pub(crate) entries: Counter,
+    pub(crate) failures: Counter,
+    pub(crate) recorded: Gauge,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        // From 10 µs to 10 s.
+        let seconds = || exponential_buckets(0.000_01, 4.0, 11);
+        Self {
+            queued: Gauge::default(),
+            lanes: Gauge::default(),
+            longest: Gauge::default(),
+            waited: Histogram::new(seconds()),
+            batch: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
+            append: Histogram::new(seconds()),
+            entries: Counter::default(),
+            failures: Counter::default(),
+            recorded: Gauge::default(),
+        }
+    }
+}
+
+impl Meters {
+    /// Puts them on a page.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("cell_queue_requests", "Requests that wait for the cell", self.queued.clone());
+        registry.register("cell_queue_lanes", "Namespaces, nodes and readers that wait", self.lanes.clone());
+        registry.register("cell_queue_longest", "Requests in the longest of their queues", self.longest.clone());
+        registry.register_with_unit(
+            "cell_wait",
+            "How long a request waited until its turn began",
+            Unit::Seconds,
+            self.waited.clone(),
+        );
+        registry.register("cell_turn_requests", "Requests of a turn that share one append", self.batch.clone());
+        registry.register_with_unit(
+            "journal_append",
+            "How long an append took until it was durable, fsync and all",
+            Unit::Seconds,
+            self.append.clone(),
+        );
+        registry.register("journal_entries", "Entries recorded since the process began", self.entries.clone());
+        registry.register("journal_failures", "Appends that failed", self.failures.clone());
+        registry.register("journal_last_index", "Index of the last recorded entry", self.recorded.clone());
+    }
+}
+
+impl Meters {
+    pub(crate) fn depth(&self, queued: usize, lanes: usize, longest: usize) {
+        for (gauge, number) in [(&self.queued, queued), (&self.lanes, lanes), (&self.longest, longest)] {
+            gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+/// A journal whose appends are measured.
+pub(crate) struct Metered {
+    pub(crate) journal: Box<dyn Journal>,
+    pub(crate) meters: Meters,
+}
+
+impl Journal for Metered {
+    fn recover(&mut self) -> Result<Recovered, JournalError> {
+        self.journal.recover()
+    }
+
+    fn append(&mut self, fence: Fence, batch: &[Vec<u8>]) -> Result<Index, JournalError> {
+        if batch.is_empty() {
+            return self.journal.append(fence, batch);
+        }
+        let begun = Instant::now();
+        let appended = self.journal.append(fence, batch);
+        self.meters.append.observe(begun.elapsed().as_secs_f64());
+        match &appended {
+            Ok(last) => {
+                self.meters.entries.inc_by(batch.len() as u64);
+                self.meters.recorded.set(i64::try_from(last.0).unwrap_or(i64::MAX));
+            }
+            Err(_) => {
+                self.meters.failures.inc();
+            }
+        }
+        appended
+    }
+
+    fn write_snapshot(&mut self, fence: Fence, snapshot: &Snapshot) -> Result<(), JournalError> {
+        self.journal.write_snapshot(fence, snapshot)
+    }
+
+    fn read(&mut self, from: Index, limit: usize) -> Result<Vec<(Index, Vec<u8>)>, JournalError> {
+        self.journal.read(from, limit)
+    }
+}
