@@ -2,7 +2,7 @@
 
 use crate::BenchError;
 use credence_control::{Registry, Turn};
-use credence_journal::{Fence, FileJournal, FileOptions, Index, Journal, JournalError, Recovered, Snapshot};
+use credence_journal::{Fence, FileJournal, FileOptions, Index, Journal, JournalError, Recovered, StoreSnapshot};
 use credence_model::actor::Outcome;
 use credence_model::caller::Caller;
 use credence_model::class::{ClassSpec, Runtime};
@@ -53,8 +53,8 @@ impl Journal for Noted {
         self.inner.append(fence, batch)
     }
 
-    fn write_snapshot(&mut self, fence: Fence, snapshot: &Snapshot) -> Result<(), JournalError> {
-        self.inner.write_snapshot(fence, snapshot)
+    fn begin_snapshot(&mut self, fence: Fence, upto: Index) -> Result<StoreSnapshot, JournalError> {
+        self.inner.begin_snapshot(fence, upto)
     }
 
     fn read(&mut self, from: Index, limit: usize) -> Result<Vec<(Index, Vec<u8>)>, JournalError> {

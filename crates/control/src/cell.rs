@@ -19,6 +19,7 @@ use credence_model::settings::Settings;
 use credence_model::state::State;
 use credence_model::time::Timestamp;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -26,7 +27,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub const BATCH_REQUESTS_MAX: usize = 1_024;
 /// How often leases and queues are looked at, in milliseconds.
 pub const EXPIRE_EVERY_MS: u64 = 50;
-/// How many entries are recorded between two snapshots.
+/// How many entries are recorded between two snapshots, at least. With more than twice as many actors it is half their
+/// number, so that writing snapshots stays a small part of the work and a start stays as quick as reading one.
 pub const SNAPSHOT_ENTRIES: u64 = 100_000;
 
 /// What callers are told to wait when the queue is full, in milliseconds.
@@ -106,6 +108,7 @@ impl Cell {
             publish,
             sinks: Sinks::default(),
             expired_at: Timestamp::default(),
+            storing: None,
         };
         std::thread::Builder::new().name("cell".into()).spawn(move || runner.run()).map_err(|error| {
             CellError::Settings(Refusal::new(Kind::Unavailable, format!("no thread for the cell: {error}")))
@@ -225,6 +228,8 @@ struct Runner {
     meters: Meters,
     sinks: Sinks,
     expired_at: Timestamp,
+    /// The thread that stores a snapshot.
+    storing: Option<JoinHandle<()>>,
     publish: watch::Sender<u64>,
 }
 
@@ -248,6 +253,7 @@ impl Runner {
             let (queued, lanes, longest) = self.outlet.depth();
             self.meters.depth(queued, lanes, longest);
         }
+        self.await_storing();
         if let Err(error) = self.registry.snapshot_after(1) {
             tracing::warn!(%error, "no snapshot at the end; the next start replays the journal");
         }
@@ -305,6 +311,8 @@ impl Runner {
     }
 
     fn recover(&mut self) -> bool {
+        // Recovery removes what is half written.
+        self.await_storing();
         match self.registry.recover() {
             Ok(_) => {
                 self.publish.send_replace(self.registry.state().last_index);
@@ -317,9 +325,32 @@ impl Runner {
         }
     }
 
+    /// Begins a snapshot if it is time; another thread writes it, since that can take seconds.
     fn snapshot(&mut self) {
-        if let Err(error) = self.registry.snapshot_after(SNAPSHOT_ENTRIES) {
-            tracing::warn!(%error, "no snapshot; the next start takes longer");
+        if self.storing.as_ref().is_some_and(|storing| !storing.is_finished()) {
+            return;
+        }
+        let actors = self.registry.state().actors.len() as u64;
+        let begun = match self.registry.begin_snapshot_after(SNAPSHOT_ENTRIES.max(actors / 2)) {
+            Ok(None) => return,
+            Ok(Some(begun)) => std::thread::Builder::new().name("snapshot".into()).spawn(move || {
+                if let Err(error) = begun.store() {
+                    tracing::warn!(%error, "no snapshot; the next start takes longer");
+                }
+            }),
+            Err(error) => return tracing::warn!(%error, "no snapshot; the next start takes longer"),
+        };
+        match begun {
+            Ok(storing) => self.storing = Some(storing),
+            Err(error) => tracing::warn!(%error, "no thread for a snapshot; the next start takes longer"),
+        }
+    }
+
+    fn await_storing(&mut self) {
+        if let Some(storing) = self.storing.take()
+            && storing.join().is_err()
+        {
+            tracing::error!("storing a snapshot ended in a panic");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the cell measures: its queues, its turns, and how long the journal takes.
 
-use credence_journal::{Fence, Index, Journal, JournalError, Recovered, Snapshot};
+use credence_journal::{Fence, Index, Journal, JournalError, Recovered, StoreSnapshot};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -102,8 +102,8 @@ impl Journal for Metered {
         appended
     }
 
-    fn write_snapshot(&mut self, fence: Fence, snapshot: &Snapshot) -> Result<(), JournalError> {
-        self.journal.write_snapshot(fence, snapshot)
+    fn begin_snapshot(&mut self, fence: Fence, upto: Index) -> Result<StoreSnapshot, JournalError> {
+        self.journal.begin_snapshot(fence, upto)
     }
 
     fn read(&mut self, from: Index, limit: usize) -> Result<Vec<(Index, Vec<u8>)>, JournalError> {

@@ -1,7 +1,7 @@
 //! The registry and its journal: one turn decides a batch of requests, applies them, and records them with one append.
 
 use credence_journal::{
-    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, ENTRY_BYTES_MAX, Fence, Index, Journal, JournalError, Note, Snapshot,
+    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, ENTRY_BYTES_MAX, Fence, Index, Journal, JournalError, Note, StoreSnapshot,
 };
 use credence_model::apply::apply;
 use credence_model::caller::Caller;
@@ -195,14 +195,18 @@ impl Registry {
 
     /// Writes a snapshot if `entries` were recorded since the last one.
     pub fn snapshot_after(&mut self, entries: u64) -> Result<bool, CellError> {
+        self.begin_snapshot_after(entries)?.map_or(Ok(false), |snapshot| snapshot.store().map(|()| true))
+    }
+
+    /// Begins a snapshot if `entries` were recorded since the last one. It is of this moment, whatever is recorded until
+    /// it is stored.
+    pub fn begin_snapshot_after(&mut self, entries: u64) -> Result<Option<BegunSnapshot>, CellError> {
         if self.state.last_index < self.snapshot_at + entries.max(1) {
-            return Ok(false);
+            return Ok(None);
         }
-        let bytes = self.state.encode().map_err(CellError::Snapshot)?;
-        let snapshot = Snapshot { upto: Index(self.state.last_index), bytes };
-        self.journal.write_snapshot(self.fence, &snapshot)?;
+        let store = self.journal.begin_snapshot(self.fence, Index(self.state.last_index))?;
         self.snapshot_at = self.state.last_index;
-        Ok(true)
+        Ok(Some(BegunSnapshot { state: self.state.clone(), store }))
     }
 
     /// Refused or decided as a whole: memory changes only by what the journal takes.
@@ -251,6 +255,28 @@ impl Registry {
             }
             all.extend(page.into_iter().map(|(_, bytes)| bytes));
         }
+    }
+}
+
+/// A snapshot that is to be stored, on any thread.
+pub struct BegunSnapshot {
+    state: State,
+    store: StoreSnapshot,
+}
+
+impl BegunSnapshot {
+    /// Writes it.
+    pub fn store(self) -> Result<(), CellError> {
+        let bytes = self.state.encode().map_err(CellError::Snapshot)?;
+        // What is millions of records is not needed beside its bytes.
+        drop(self.state);
+        Ok((self.store)(bytes)?)
+    }
+}
+
+impl std::fmt::Debug for BegunSnapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BegunSnapshot").field("upto", &self.state.last_index).finish_non_exhaustive()
     }
 }
 

@@ -37,8 +37,10 @@ use self::recovery::Found;
 use self::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
 use self::synced::{Place, Synced};
 use crate::error::JournalError;
-use crate::journal::{Journal, Recovered, Snapshot};
-use crate::limits::{Page, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, check_batch, check_fence, check_snapshot};
+use crate::journal::{Journal, Recovered, Snapshot, StoreSnapshot};
+use crate::limits::{
+    Page, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, check_batch, check_fence, check_snapshot, check_snapshot_bytes,
+};
 use crate::position::{Fence, Index};
 
 /// How a [`FileJournal`] keeps its files.
@@ -218,15 +220,19 @@ impl Journal for FileJournal {
         written
     }
 
-    fn write_snapshot(&mut self, fence: Fence, snapshot: &Snapshot) -> Result<(), JournalError> {
+    fn begin_snapshot(&mut self, fence: Fence, upto: Index) -> Result<StoreSnapshot, JournalError> {
         let writer = self.writer()?;
         check_fence(fence, writer.fence)?;
-        check_snapshot(snapshot, writer.covered, writer.last)?;
-        snapshot::write(&self.dir, snapshot)?;
+        check_snapshot(upto, writer.covered, writer.last)?;
         if let Condition::Ready(writer) = &mut self.condition {
-            writer.covered = snapshot.upto;
+            // Should it never be stored, the next one covers more all the same.
+            writer.covered = upto;
         }
-        Ok(())
+        let dir = self.dir.clone();
+        Ok(Box::new(move |bytes| {
+            check_snapshot_bytes(&bytes)?;
+            snapshot::write(&dir, &Snapshot { upto, bytes })
+        }))
     }
 
     fn read(&mut self, from: Index, limit: usize) -> Result<Vec<(Index, Vec<u8>)>, JournalError> {

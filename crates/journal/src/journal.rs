@@ -1,4 +1,4 @@
-//! The seam: four methods that a journal offers, whatever it is written on.
+//! The seam: five methods that a journal offers, whatever it is written on.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -31,7 +31,16 @@ pub trait Journal: Send {
     /// # Errors
     /// [`JournalError::StaleFence`], [`JournalError::TooLarge`] and [`JournalError::SnapshotOutOfRange`] change nothing;
     /// [`JournalError::Io`] leaves the journal usable and the earlier snapshots in place.
-    fn write_snapshot(&mut self, fence: Fence, snapshot: &Snapshot) -> Result<(), JournalError>;
+    fn write_snapshot(&mut self, fence: Fence, snapshot: &Snapshot) -> Result<(), JournalError> {
+        self.begin_snapshot(fence, snapshot.upto)?(snapshot.bytes.clone())
+    }
+
+    /// The same in two steps, for a snapshot that takes long: what it returns stores the bytes, on any thread, while
+    /// entries are appended. One at a time, and none while `recover` runs.
+    ///
+    /// # Errors
+    /// Those of [`Self::write_snapshot`], each as soon as it is known.
+    fn begin_snapshot(&mut self, fence: Fence, upto: Index) -> Result<StoreSnapshot, JournalError>;
 
     /// Entries from `from` on, in order, at most `limit` of them and never more than [`crate::READ_ENTRIES_MAX`] or about
     /// [`crate::READ_BYTES_MAX`] bytes. Empty when there is none yet.
@@ -40,6 +49,9 @@ pub trait Journal: Send {
     /// [`JournalError::Damaged`], [`JournalError::Io`]; the journal stays usable.
     fn read(&mut self, from: Index, limit: usize) -> Result<Vec<(Index, Vec<u8>)>, JournalError>;
 }
+
+/// Stores the bytes of a snapshot that was begun.
+pub type StoreSnapshot = Box<dyn FnOnce(Vec<u8>) -> Result<(), JournalError> + Send>;
 
 /// The state after entry `upto`, as opaque bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Named limits, and the checks that hold every implementation to the same ones.
 
 use crate::error::JournalError;
-use crate::journal::Snapshot;
 use crate::position::{Fence, Index};
 
 /// Bytes of one entry, at most.
@@ -37,14 +36,19 @@ pub(crate) fn check_fence(given: Fence, newest: Fence) -> Result<(), JournalErro
     if given == newest { Ok(()) } else { Err(JournalError::StaleFence { given, newest }) }
 }
 
-/// Refuses a snapshot that is too large or covers what it cannot.
-pub(crate) fn check_snapshot(snapshot: &Snapshot, newest: Index, last: Index) -> Result<(), JournalError> {
-    let given = snapshot.bytes.len() as u64;
+/// Refuses a snapshot that covers what it cannot.
+pub(crate) fn check_snapshot(upto: Index, newest: Index, last: Index) -> Result<(), JournalError> {
+    if upto < newest || upto > last {
+        return Err(JournalError::SnapshotOutOfRange { upto, newest, last });
+    }
+    Ok(())
+}
+
+/// Refuses a snapshot that is too large.
+pub(crate) fn check_snapshot_bytes(bytes: &[u8]) -> Result<(), JournalError> {
+    let given = bytes.len() as u64;
     if given > SNAPSHOT_BYTES_MAX {
         return Err(JournalError::TooLarge { what: "a snapshot", unit: "bytes", given, max: SNAPSHOT_BYTES_MAX });
-    }
-    if snapshot.upto < newest || snapshot.upto > last {
-        return Err(JournalError::SnapshotOutOfRange { upto: snapshot.upto, newest, last });
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::JournalError;
-use crate::journal::{Journal, Recovered, Snapshot};
-use crate::limits::{Page, check_batch, check_fence, check_snapshot};
+use crate::journal::{Journal, Recovered, Snapshot, StoreSnapshot};
+use crate::limits::{Page, check_batch, check_fence, check_snapshot, check_snapshot_bytes};
 use crate::position::{Fence, Index};
 
 /// What survives a crash. Clones share the same disk.
@@ -140,12 +140,16 @@ impl Journal for MemoryJournal {
         Ok(last)
     }
 
-    fn write_snapshot(&mut self, fence: Fence, snapshot: &Snapshot) -> Result<(), JournalError> {
-        let mut contents = self.ready()?;
+    fn begin_snapshot(&mut self, fence: Fence, upto: Index) -> Result<StoreSnapshot, JournalError> {
+        let contents = self.ready()?;
         check_fence(fence, contents.fence)?;
-        check_snapshot(snapshot, contents.covered(), contents.last())?;
-        contents.snapshot = Some(snapshot.clone());
-        Ok(())
+        check_snapshot(upto, contents.covered(), contents.last())?;
+        let disk = self.disk.clone();
+        Ok(Box::new(move |bytes| {
+            check_snapshot_bytes(&bytes)?;
+            disk.lock().snapshot = Some(Snapshot { upto, bytes });
+            Ok(())
+        }))
     }
 
     fn read(&mut self, from: Index, limit: usize) -> Result<Vec<(Index, Vec<u8>)>, JournalError> {

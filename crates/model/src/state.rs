@@ -13,13 +13,14 @@ use crate::spiffe_id::{SpiffeId, TrustDomain};
 use crate::time::Timestamp;
 use crate::waiting::Waiting;
 use crate::worker::Worker;
+use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Format of [`State::encode`]; another one means: replay the journal instead.
 const SNAPSHOT_FORMAT: u32 = 2;
 
-/// The registry.
+/// The registry. What grows with the number of actors is in maps that share their nodes, so a clone costs what is bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// Settings of the trust domain.
@@ -47,11 +48,11 @@ pub struct State {
     /// Join tokens, used and unused, until some time after their end.
     pub join_tokens: BTreeMap<Digest, JoinToken>,
     /// The first half of the SHA-256 of every deleted actor's name: an id is never used twice.
-    pub tombstones: BTreeSet<[u8; 16]>,
+    pub tombstones: OrdSet<[u8; 16]>,
     /// How many actors each class has.
     pub actors_per_class: BTreeMap<ClassRef, u64>,
     pub(crate) next_ticket: u64,
-    pub(crate) answers: BTreeMap<Digest, Remembered>,
+    pub(crate) answers: OrdMap<Digest, Remembered>,
     pub(crate) answers_by_age: VecDeque<Digest>,
 }
 
@@ -89,10 +90,10 @@ impl Default for State {
             waiting: Waiting::default(),
             idle: Idle::default(),
             join_tokens: BTreeMap::new(),
-            tombstones: BTreeSet::new(),
+            tombstones: OrdSet::new(),
             actors_per_class: BTreeMap::new(),
             next_ticket: 0,
-            answers: BTreeMap::new(),
+            answers: OrdMap::new(),
             answers_by_age: VecDeque::new(),
         }
     }

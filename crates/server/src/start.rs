@@ -14,7 +14,7 @@ use credence_control::{Cell, CellError, Edge, StartReport};
 use credence_credential::tls::TlsError;
 use credence_credential::x509_svid::ServerNames;
 use credence_issuer::{Authority, AuthorityError, Config as AuthorityConfig, Issuer};
-use credence_journal::{FileJournal, FileOptions, JournalError};
+use credence_journal::{FileJournal, FileOptions, JournalError, Verify};
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::TrustDomain;
 use std::io;
@@ -97,7 +97,9 @@ impl Server {
         let dir = config.data_dir.clone();
         // The journal's lock comes first: everything else in the directory belongs to who holds it.
         private_dir(&dir, &config.admin_uids)?;
-        let journal = FileJournal::open(&dir.join("journal"), FileOptions::default())?;
+        // A record of years must not delay the start: what a snapshot covers is checked when it is read.
+        let options = FileOptions { verify: Verify::SinceSnapshot, ..FileOptions::default() };
+        let journal = FileJournal::open(&dir.join("journal"), options)?;
         let edge = Edge { now: Box::new(move || clock.now()), entropy: Box::new(entropy) };
         let (cell, report) = Cell::start(Box::new(journal), config.settings.clone(), edge)?;
         let started = Self::serve(config, clock, cell.clone(), report).await;

@@ -36,6 +36,8 @@ const RESUMED_FOR_SECS: u64 = 5;
 const STARTED: u64 = 200;
 const STARTED_AT_ONCE: usize = 2;
 const WAIT_MS: u64 = 10_000;
+/// Pause before an actor that waits for a worker is looked at again.
+const LOOK_AGAIN_MS: u64 = 2;
 
 pub(super) async fn measure(dir: &Path) -> Result<Vec<Measured>, Failure> {
     let mut command = Command::new(program()?);
@@ -165,7 +167,7 @@ async fn resume_later(pool: &Pool, path: &str) -> Result<ActorView, Failure> {
         if view.binding.is_some() || view.waiting.is_none() {
             return Ok(view);
         }
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(LOOK_AGAIN_MS)).await;
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::fixture::{apply_class, apply_pool, by_admin, cell, cell_on, create, replayed, retried, spec};
 use credence_control::{BATCH_REQUESTS_MAX, Cell, LANE_QUEUED_MAX, LIMITS};
-use credence_journal::{Fault, Fence, Index, Journal, JournalError, MemoryDisk, MemoryJournal, Recovered, Snapshot};
+use credence_journal::{
+    Fault, Fence, Index, Journal, JournalError, MemoryDisk, MemoryJournal, Recovered, StoreSnapshot,
+};
 use credence_model::command::{Answer, Command};
 use credence_model::label::Labels;
 use credence_model::pool::PoolSpec;
@@ -132,8 +134,8 @@ impl Journal for Dying {
     fn append(&mut self, fence: Fence, batch: &[Vec<u8>]) -> Result<Index, JournalError> {
         self.memory.append(fence, batch)
     }
-    fn write_snapshot(&mut self, fence: Fence, snapshot: &Snapshot) -> Result<(), JournalError> {
-        self.memory.write_snapshot(fence, snapshot)
+    fn begin_snapshot(&mut self, fence: Fence, upto: Index) -> Result<StoreSnapshot, JournalError> {
+        self.memory.begin_snapshot(fence, upto)
     }
     fn read(&mut self, from: Index, limit: usize) -> Result<Vec<(Index, Vec<u8>)>, JournalError> {
         self.memory.read(from, limit)

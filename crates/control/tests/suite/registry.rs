@@ -213,3 +213,19 @@ fn what_is_too_large_to_record_is_refused_alone() {
     let entries = recorded(&mut registry);
     assert_eq!(*registry.state(), replayed(&entries));
 }
+
+#[test]
+fn a_snapshot_is_of_the_moment_it_was_begun_whatever_is_recorded_until_it_is_stored() {
+    let disk = MemoryDisk::new();
+    let (mut first, _) = registry(&disk);
+    furnish(&mut first);
+    let begun = first.begin_snapshot_after(1).unwrap().expect("something was recorded");
+    assert!(first.begin_snapshot_after(1).unwrap().is_none(), "nothing was recorded since");
+    turn(&mut first, &[by_admin(create("a-2"))]).unwrap();
+    turn(&mut first, &[by_admin(create("a-3"))]).unwrap();
+    begun.store().unwrap();
+    let expected = first.state().clone();
+    let (second, report) = registry(&disk);
+    assert_eq!(report.replayed, 2, "what was recorded after the beginning is replayed");
+    assert_eq!(second.state().actors, expected.actors);
+}
