@@ -31,6 +31,8 @@ pub const EXPIRE_EVERY_MS: u64 = 50;
 /// number, so that writing snapshots stays a small part of the work and a start stays as quick as reading one.
 pub const SNAPSHOT_ENTRIES: u64 = 100_000;
 
+/// How long the cell may take to answer when it is asked whether it is ready, in milliseconds.
+const READY_MS_MAX: u64 = 1_000;
 /// What callers are told to wait when the queue is full, in milliseconds.
 const RETRY_AFTER_MS: u64 = 100;
 
@@ -170,6 +172,18 @@ impl Cell {
         &self.meters
     }
 
+    /// Whether it answers and can record, or why not.
+    ///
+    /// # Errors
+    /// What is missing, in words.
+    pub async fn ready(&self) -> Result<(), String> {
+        self.meters.can_append()?;
+        match tokio::time::timeout(Duration::from_millis(READY_MS_MAX), self.read(|_| ())).await {
+            Ok(looked) => looked.map_err(|refusal| refusal.message),
+            Err(_) => Err(format!("the cell did not answer within {READY_MS_MAX} ms")),
+        }
+    }
+
     /// Ends the thread after what is queued, with a snapshot.
     pub async fn stop(&self) {
         self.intake.close();
@@ -252,6 +266,9 @@ impl Runner {
             reads.into_iter().for_each(|read| self.read(read));
             let (queued, lanes, longest) = self.outlet.depth();
             self.meters.depth(queued, lanes, longest);
+        }
+        if self.outlet.is_abandoned() {
+            return;
         }
         self.await_storing();
         if let Err(error) = self.registry.snapshot_after(1) {

@@ -96,11 +96,13 @@ struct Lanes<T> {
     round: VecDeque<Lane>,
     queued: usize,
     closed: bool,
+    /// Nobody is left who asks: nothing is closed in order.
+    abandoned: bool,
 }
 
 /// Both ends of new queues.
 pub(crate) fn intake<T>(queued_max: usize, lane_max: usize) -> (Intake<T>, Outlet<T>) {
-    let lanes = Lanes { queues: HashMap::new(), round: VecDeque::new(), queued: 0, closed: false };
+    let lanes = Lanes { queues: HashMap::new(), round: VecDeque::new(), queued: 0, closed: false, abandoned: false };
     let shared = Arc::new(Shared { lanes: Mutex::new(lanes), came: Condvar::new(), queued_max, lane_max });
     (Intake(Arc::clone(&shared)), Outlet(shared))
 }
@@ -138,7 +140,11 @@ impl<T> Intake<T> {
 
 impl<T> Drop for Intake<T> {
     fn drop(&mut self) {
-        self.close();
+        let mut lanes = self.0.lock();
+        lanes.abandoned = !lanes.closed;
+        lanes.closed = true;
+        drop(lanes);
+        self.0.came.notify_one();
     }
 }
 
@@ -159,6 +165,11 @@ impl<T> Outlet<T> {
             lanes = self.0.came.wait_timeout(lanes, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         Some(lanes.take(max))
+    }
+
+    /// Whether the other end was dropped without being closed.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.lock().abandoned
     }
 
     /// How many wait, how many lanes they are in, and how many are in the longest.

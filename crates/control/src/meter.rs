@@ -5,7 +5,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long after a failed append the journal counts as broken, unless one succeeds before, in milliseconds.
+const BROKEN_MS: u64 = 5_000;
 
 /// What the cell measures. Clones are the same meters.
 #[derive(Debug, Clone)]
@@ -19,6 +23,16 @@ pub struct Meters {
     pub(crate) entries: Counter,
     pub(crate) failures: Counter,
     pub(crate) recorded: Gauge,
+    standing: Arc<Mutex<Standing>>,
+}
+
+/// How the journal is.
+#[derive(Debug, Default)]
+struct Standing {
+    /// Whether it was read to its end, which takes the fence.
+    recovered: bool,
+    /// The last append that failed, with none since that did not.
+    failed: Option<(Instant, String)>,
 }
 
 impl Default for Meters {
@@ -35,6 +49,7 @@ impl Default for Meters {
             entries: Counter::default(),
             failures: Counter::default(),
             recorded: Gauge::default(),
+            standing: Arc::default(),
         }
     }
 }
@@ -65,6 +80,24 @@ impl Meters {
 }
 
 impl Meters {
+    /// Whether the journal can be appended to, as far as is known, or why not.
+    pub(crate) fn can_append(&self) -> Result<(), String> {
+        let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !standing.recovered {
+            return Err("the journal is not recovered, so its fence is not held".into());
+        }
+        match &standing.failed {
+            Some((at, why)) if at.elapsed() < Duration::from_millis(BROKEN_MS) => {
+                Err(format!("the journal could not be written: {why}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Standing)) {
+        change(&mut self.standing.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     pub(crate) fn depth(&self, queued: usize, lanes: usize, longest: usize) {
         for (gauge, number) in [(&self.queued, queued), (&self.lanes, lanes), (&self.longest, longest)] {
             gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
@@ -80,7 +113,9 @@ pub(crate) struct Metered {
 
 impl Journal for Metered {
     fn recover(&mut self) -> Result<Recovered, JournalError> {
-        self.journal.recover()
+        let recovered = self.journal.recover();
+        self.meters.note(|standing| standing.recovered = recovered.is_ok());
+        recovered
     }
 
     fn append(&mut self, fence: Fence, batch: &[Vec<u8>]) -> Result<Index, JournalError> {
@@ -92,10 +127,12 @@ impl Journal for Metered {
         self.meters.append.observe(begun.elapsed().as_secs_f64());
         match &appended {
             Ok(last) => {
+                self.meters.note(|standing| standing.failed = None);
                 self.meters.entries.inc_by(batch.len() as u64);
                 self.meters.recorded.set(i64::try_from(last.0).unwrap_or(i64::MAX));
             }
-            Err(_) => {
+            Err(error) => {
+                self.meters.note(|standing| standing.failed = Some((Instant::now(), error.to_string())));
                 self.meters.failures.inc();
             }
         }

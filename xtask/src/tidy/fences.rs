@@ -28,7 +28,7 @@ const BANNED_IN_MODEL: &[&[&str]] = &[
 const STATUS_CODES: &[&[&str]] = &[&["StatusCode"], &["tonic", "::", "Code"], &["tonic", "::", "Status"]];
 
 /// Where status codes are known: the two ends of every protocol, and HTTP clients.
-const STATUS_CODE_CRATES: &[&str] = &["server", "node", "cli", "wire"];
+const STATUS_CODE_CRATES: &[&str] = &["server", "node", "cli", "wire", "telemetry"];
 
 /// The server's composition, where the journal is opened and given away.
 const SERVER_START: &str = "src/start";

@@ -107,10 +107,13 @@ async fn what_could_not_be_recorded_is_not_acknowledged_and_the_cell_goes_on_fro
     let refusal = cell.submit(retried("k-1", create("a-1"))).await.unwrap_err();
     assert_eq!(refusal.kind, Kind::Unavailable);
     assert!(refusal.message.contains("not known whether this was recorded"), "{refusal}");
+    let why = cell.ready().await.unwrap_err();
+    assert!(why.contains("could not be written"), "{why}");
     assert_eq!(refusal.hint.as_deref(), Some("Ask again with the same idempotency key"));
     assert!(refusal.retry_after_ms.is_some());
     assert_eq!((disk.last(), cell.read(|state| state.actors.len()).await), (last, Ok(0)));
     cell.submit(retried("k-1", create("a-1"))).await.unwrap();
+    assert_eq!(cell.ready().await, Ok(()), "it has written again");
     // The other way a write can fail: it was stored, and nobody was told.
     disk.inject(Fault::LoseAnswer);
     cell.submit(retried("k-2", create("a-2"))).await.unwrap_err();
