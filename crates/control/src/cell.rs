@@ -172,6 +172,11 @@ impl Cell {
         &self.meters
     }
 
+    /// Whether its thread has ended.
+    pub fn is_over(&self) -> bool {
+        self.recorded.has_changed().is_err()
+    }
+
     /// Whether it answers and can record, or why not.
     ///
     /// # Errors
@@ -267,10 +272,10 @@ impl Runner {
             let (queued, lanes, longest) = self.outlet.depth();
             self.meters.depth(queued, lanes, longest);
         }
+        self.await_storing();
         if self.outlet.is_abandoned() {
             return;
         }
-        self.await_storing();
         if let Err(error) = self.registry.snapshot_after(1) {
             tracing::warn!(%error, "no snapshot at the end; the next start replays the journal");
         }

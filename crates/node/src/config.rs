@@ -5,6 +5,7 @@ use credence_model::id::{Digest, NodeName, PoolRef, WorkerId, WorkerRef};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -30,6 +31,8 @@ pub struct ConfigFile {
     pub connect: Option<String>,
     /// Where everything is kept. Default: [`DATA_DIR_DEFAULT`].
     pub data_dir: Option<PathBuf>,
+    /// Loopback address and port of `/metrics`, `/healthz` and `/readyz` in plain HTTP; nowhere by default.
+    pub observe: Option<String>,
     /// Workers to offer, as `NAMESPACE/POOL=N`.
     pub workers: Vec<String>,
     /// Path of the control plane's SPIFFE ID, if the trust domain has other templates than the usual.
@@ -45,6 +48,8 @@ pub struct Config {
     pub connect: String,
     /// Where everything is kept.
     pub data_dir: PathBuf,
+    /// Where metrics and probes are, if anywhere.
+    pub observe: Option<SocketAddr>,
     /// The slots of this node.
     pub workers: Vec<WorkerRef>,
     /// Path of the control plane's SPIFFE ID.
@@ -111,6 +116,9 @@ impl ConfigFile {
             let message = format!("{connect:?} is not HOST:PORT");
             return Err(ConfigError::Value { field: "connect", message });
         }
+        let wrong = |text: &str| format!("{text:?} is not ADDRESS:PORT, e.g. 127.0.0.1:9465");
+        let observe = self.observe.map(|text| text.parse().map_err(|_| wrong(&text))).transpose();
+        let observe = observe.map_err(|message| ConfigError::Value { field: "observe", message })?;
         let data_dir = self.data_dir.unwrap_or_else(|| DATA_DIR_DEFAULT.into());
         let data_dir = std::path::absolute(&data_dir)
             .map_err(|error| ConfigError::Value { field: "data_dir", message: error.to_string() })?;
@@ -118,6 +126,7 @@ impl ConfigFile {
             workers: workers(&name, &self.workers)?,
             name,
             connect,
+            observe,
             data_dir,
             server_path: self.server_path.unwrap_or_else(|| SERVER_PATH_DEFAULT.to_owned()),
             supervisor,
@@ -195,6 +204,7 @@ mod tests {
             ("name = 'a'\nconnect = 'h:1'\nworkers = ['x/../y=1']", "workers: \"x/../y=1\": "),
             ("name = 'a'\nconnect = 'h:1'\nworkers = ['x/y=1', 'x/y=1']", "workers: pool x/y is named twice"),
             ("name = 'a'\nconnect = 'h:1'\nworkers = ['x/y=5000']", "workers: a node has at most 4096 workers"),
+            ("name = 'a'\nconnect = 'h:1'\nobserve = 'x'", "observe: \"x\" is not ADDRESS:PORT"),
             ("nmae = 'a'", "node.toml: "),
         ] {
             let error = resolve(text).expect_err(text).to_string();

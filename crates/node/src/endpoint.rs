@@ -30,8 +30,8 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 mod activity;
-mod desk;
-mod listener;
+pub(crate) mod desk;
+pub(crate) mod listener;
 mod metadata;
 mod presence;
 mod route;

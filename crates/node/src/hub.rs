@@ -4,7 +4,7 @@
 //! INVARIANT: the hub never waits for anybody who may wait for it. It sends only where there is room: a stream that does
 //! not take more is cut, a question that cannot be asked is refused.
 
-mod call;
+pub(crate) mod call;
 mod holding;
 mod stream;
 
@@ -13,6 +13,7 @@ use crate::core::message::BindNotice;
 use crate::core::{Core, Effect, Input, MonoMs};
 use crate::event::{Chain, Event, HolderEvent, LocalRun, RunNotice};
 use crate::holder::{Reins, Workshop};
+use crate::meter::Meters;
 use crate::reservoir::Reservoir;
 use crate::runtime::Running;
 use credence_attest::process_tree::TreeRoot;
@@ -40,6 +41,7 @@ pub(crate) struct HubParts {
     pub(crate) workshop: Arc<Workshop>,
     pub(crate) bundles: watch::Sender<Arc<Bundle>>,
     pub(crate) connected: watch::Sender<bool>,
+    pub(crate) meters: Meters,
     pub(crate) log_dir: PathBuf,
 }
 
@@ -186,6 +188,7 @@ impl Hub {
         self.stepping = false;
         self.reservoir.keep_claimed(|binding| self.core.holds(binding));
         let is_connected = self.core.connected().is_some();
+        self.parts.meters.stepped(self.clock, is_connected, self.holders.len(), self.core.lease_until());
         self.parts.connected.send_if_modified(|connected| std::mem::replace(connected, is_connected) != is_connected);
     }
 

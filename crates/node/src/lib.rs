@@ -12,6 +12,8 @@ mod holder;
 mod hub;
 mod identity;
 mod local;
+mod meter;
+pub mod observe;
 mod protocol;
 mod reservoir;
 pub mod run;

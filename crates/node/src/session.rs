@@ -10,6 +10,7 @@ use crate::protocol;
 use credence_credential::bundle::Bundle;
 use credence_credential::tls::TlsError;
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::limit::Limit;
 use credence_wire::node::node_service_client::NodeServiceClient;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,9 @@ use tonic::transport::Channel;
 
 /// Most messages that wait to be sent on a stream; of more, the stream is cut.
 const OUTGOING_MAX: usize = 4096;
+/// The control plane does not read.
+pub(crate) static OUTGOING: Limit =
+    Limit::new("server_messages", OUTGOING_MAX as u64, "messages", "the stream is cut and opened again");
 /// The first pause before the stream is opened again, and the longest, in milliseconds.
 const PAUSE_MS: u64 = 100;
 const PAUSE_MS_MAX: u64 = 5_000;

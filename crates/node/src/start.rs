@@ -10,20 +10,24 @@ use crate::holder::Workshop;
 use crate::hub::{Hub, HubParts};
 use crate::identity::{IdentityError, NodeIdentity};
 use crate::local;
+use crate::meter::Meters;
+use crate::observe::Watched;
 use crate::reservoir;
 use crate::runtime::process::{ProcessDriver, ProcessSettings};
 use crate::runtime::{Driver, RuntimeError};
 use crate::session::Session;
 use credence_credential::bundle::Bundle;
 use credence_model::id::NodeName;
+use credence_telemetry::door;
 use std::fs::{self, File};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use zeroize::Zeroizing;
@@ -61,6 +65,14 @@ pub enum StartError {
     /// Programs cannot be run.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// The address of metrics and probes cannot be listened on.
+    #[error("cannot listen on {addr} for metrics and probes: {source}; choose another with --observe")]
+    Observe {
+        /// The address.
+        addr: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
     /// A file, directory or socket is in the way.
     #[error("cannot {doing} {}: {source}; give it to the user this node runs as, or choose another --data-dir", path.display())]
     Io {
@@ -78,6 +90,7 @@ pub enum StartError {
 pub struct Node {
     name: NodeName,
     socket: PathBuf,
+    observed_at: Option<SocketAddr>,
     connected: watch::Receiver<bool>,
     events: mpsc::Sender<Event>,
     hub: JoinHandle<()>,
@@ -107,6 +120,7 @@ impl Node {
     ) -> Result<Self, StartError> {
         private_dir(&config.data_dir)?;
         let lock = lock(&config.data_dir)?;
+        let observe = observe(config.observe).await?;
         let dial = Dial::new(config.connect.clone());
         let identity = identity(&config, &dial, join_token).await?;
         let (driver, socket_dir) = (driver(&config)?, config.socket_dir());
@@ -128,12 +142,14 @@ impl Node {
             bundles: bundle.clone(),
             channel,
         };
+        let meters = Meters::default();
         let hub = Hub::new(HubParts {
             workers: config.workers.clone(),
             trust_domain,
             workshop: Arc::new(workshop),
             bundles,
             connected: connections,
+            meters: meters.clone(),
             log_dir: config.data_dir.join(LOG_DIR),
         });
         let session = Session {
@@ -148,8 +164,13 @@ impl Node {
         others.spawn(session.keep_open());
         others.spawn(local::serve(listener, events.clone()));
         others.spawn(keep_identity(config.data_dir.clone(), identities, bundle, connected.clone(), events.clone()));
+        let mut observed_at = None;
+        if let Some(listener) = observe {
+            observed_at = listener.local_addr().ok();
+            others.spawn(door::serve(listener, Arc::new(Watched::new(meters, connected.clone()))));
+        }
         let hub = tokio::spawn(hub.work(happening));
-        Ok(Self { name: config.name, socket: local_socket, connected, events, hub, others, _lock: lock })
+        Ok(Self { name: config.name, socket: local_socket, observed_at, connected, events, hub, others, _lock: lock })
     }
 
     /// Its name.
@@ -160,6 +181,11 @@ impl Node {
     /// Where programs of this machine become actors.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// Where its metrics and probes are, if they were asked for.
+    pub fn observed_at(&self) -> Option<SocketAddr> {
+        self.observed_at
     }
 
     /// Resolves when the control plane has welcomed the node (again).
@@ -189,6 +215,11 @@ impl Node {
         // Whoever starts next replaces the socket anyway.
         let _ = fs::remove_file(&self.socket);
     }
+}
+
+async fn observe(addr: Option<SocketAddr>) -> Result<Option<TcpListener>, StartError> {
+    let Some(addr) = addr else { return Ok(None) };
+    door::open(addr).await.map(Some).map_err(|source| StartError::Observe { addr, source })
 }
 
 async fn identity(

@@ -110,8 +110,10 @@ fn answering(app: &Arc<App>, route: Route) -> MethodRouter {
     on(filter, move |request: http::Request<Body>| {
         let (app, route) = (Arc::clone(&app), Arc::clone(&route));
         async move {
-            let answer = route.answer(app, request).await;
+            app.meters.requested();
+            let answer = route.answer(Arc::clone(&app), request).await;
             answer.unwrap_or_else(|refusal| {
+                app.meters.refused(refusal.kind);
                 if refusal.kind == Kind::Bug {
                     tracing::error!(method = %route.method, path = route.path, %refusal, "a request found a bug");
                 }
@@ -127,9 +129,13 @@ fn calling(app: &Arc<App>, rpc: Rpc) -> MethodRouter {
     on(MethodFilter::POST, move |request: http::Request<Body>| {
         let (app, service) = (Arc::clone(&app), service.clone());
         async move {
+            app.meters.requested();
             match call(&app, rpc, service, request).await {
                 Ok(response) => response,
-                Err(refusal) => problem::grpc(&refusal).into_http::<tonic::body::Body>().map(Body::new),
+                Err(refusal) => {
+                    app.meters.refused(refusal.kind);
+                    problem::grpc(&refusal).into_http::<tonic::body::Body>().map(Body::new)
+                }
             }
         }
     })

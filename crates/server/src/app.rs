@@ -4,6 +4,7 @@ use crate::archive::Archives;
 use crate::attest_limit::AttestLimit;
 use crate::call::Calls;
 use crate::clock::Clock;
+use crate::meter::Meters;
 use crate::signer::Signer;
 use credence_attest::join_token::SECRET_BYTES;
 use credence_control::{Answered, Cell};
@@ -21,6 +22,8 @@ pub(crate) struct App {
     pub(crate) cell: Cell,
     /// Who signs.
     pub(crate) signer: Signer,
+    /// What it counts.
+    pub(crate) meters: Meters,
     /// The time.
     pub(crate) clock: Clock,
     /// State archives.

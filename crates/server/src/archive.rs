@@ -7,6 +7,7 @@
 
 use credence_model::id::{ActorRef, Digest};
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::limit::Limit;
 use sha2::Digest as _;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -18,6 +19,8 @@ use tokio::io::AsyncWriteExt as _;
 
 /// Largest archive, in bytes.
 pub const ARCHIVE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// An archive is too large.
+pub(crate) static ARCHIVE_BYTES: Limit = Limit::new("archive_bytes", ARCHIVE_BYTES_MAX, "bytes", "refused: limited");
 
 /// Begins the name of a file that is still being written.
 const ASIDE_PREFIX: &str = ".incoming-";
@@ -147,6 +150,7 @@ impl Incoming {
     pub(crate) async fn write(&mut self, part: &[u8]) -> Result<(), ArchiveError> {
         self.bytes = self.bytes.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
         if self.bytes > ARCHIVE_BYTES_MAX {
+            ARCHIVE_BYTES.hit();
             return Err(ArchiveError::TooLarge);
         }
         self.digest.update(part);

@@ -2,12 +2,16 @@
 
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::time::Timestamp;
+use credence_telemetry::limit::Limit;
 use std::sync::{Mutex, PoisonError};
 
 /// How far apart attestations are in the long run, in milliseconds.
 const ATTEST_EVERY_MS: u64 = 20;
 /// How many may come at once.
 const ATTEST_BURST: u64 = 200;
+/// Too many attest at once.
+pub(crate) static ATTESTATIONS: Limit =
+    Limit::new("attestations", ATTEST_BURST, "attestations", "refused: unavailable; 50 a second in the long run");
 
 /// Limits the rate of attestations: the time at which the last one would have come at an even pace.
 #[derive(Debug, Default)]
@@ -20,6 +24,7 @@ impl AttestLimit {
         let next = (*paced).max(now).plus_ms(ATTEST_EVERY_MS);
         let ahead_ms = next.ms_since(now).saturating_sub(ATTEST_EVERY_MS * ATTEST_BURST);
         if ahead_ms > 0 {
+            ATTESTATIONS.hit();
             let message = "too many nodes attest at once";
             return Err(Refusal::new(Kind::Unavailable, message).retry_after_ms(ahead_ms));
         }

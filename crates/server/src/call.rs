@@ -2,6 +2,7 @@
 
 use credence_model::id::NodeName;
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::limit::Limit;
 use credence_wire::node::{call, reply};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Most questions to one node that were not yet sent.
 pub(crate) const QUESTIONS_WAITING_MAX: usize = 64;
+/// A node does not take its questions.
+pub(crate) static QUESTIONS: Limit =
+    Limit::new("node_questions", QUESTIONS_WAITING_MAX as u64, "questions", "refused: unavailable");
 
 /// The open streams by node: who wants something asks here.
 #[derive(Debug, Default)]
@@ -43,6 +47,11 @@ impl Calls {
         }
     }
 
+    /// How many streams are open.
+    pub(crate) fn streams(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Asks a node and waits for what it says, for so long at most.
     pub(crate) async fn ask(
         &self,
@@ -58,6 +67,7 @@ impl Calls {
         let (answer, answered) = oneshot::channel();
         sender.try_send(Question { call, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
+                QUESTIONS.hit();
                 let message = format!("node {node} has {QUESTIONS_WAITING_MAX} questions waiting");
                 Refusal::new(Kind::Unavailable, message).retry_after_ms(1_000)
             }

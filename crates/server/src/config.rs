@@ -35,6 +35,8 @@ pub struct ConfigFile {
     /// Address and port for nodes, workloads and remote administrators. Default: [`LISTEN_DEFAULT`]; port 0 takes a
     /// free one.
     pub listen: Option<String>,
+    /// Loopback address and port of `/metrics`, `/healthz` and `/readyz` in plain HTTP; nowhere by default.
+    pub observe: Option<String>,
     /// Further DNS names and IP addresses for the server's certificate; `localhost`, `127.0.0.1` and `::1` are always
     /// there.
     pub names: Vec<String>,
@@ -87,6 +89,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where metrics and probes are, if anywhere.
+    pub observe: Option<SocketAddr>,
     /// DNS names in the server's certificate.
     pub dns_names: Vec<String>,
     /// IP addresses in the server's certificate.
@@ -144,11 +148,14 @@ impl ConfigFile {
         let listen = listen
             .parse()
             .map_err(|_| field("listen", format!("`{listen}` is not ADDRESS:PORT, e.g. {LISTEN_DEFAULT}")))?;
+        let wrong = |text: &str| field("observe", format!("`{text}` is not ADDRESS:PORT, e.g. 127.0.0.1:9464"));
+        let observe = self.observe.map(|text| text.parse().map_err(|_| wrong(&text))).transpose()?;
         let (dns_names, ip_addrs) = names(&self.names)?;
         Ok(Config {
             settings,
             data_dir: self.data_dir.unwrap_or_else(|| DATA_DIR_DEFAULT.into()),
             listen,
+            observe,
             dns_names,
             ip_addrs,
             admins: admins(&self.admins)?,

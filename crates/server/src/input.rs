@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Query, RawPathParams};
 use credence_model::command::IDEMPOTENCY_KEY_BYTES_MAX;
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::limit::Limit;
 use http::request::Parts;
 use http::{HeaderMap, Uri, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -16,6 +17,10 @@ use std::time::Duration;
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// How long a body may take to arrive, in seconds.
 pub const BODY_TIMEOUT_SECS: u64 = 30;
+/// A body is too large.
+pub(crate) static BODY_BYTES: Limit = Limit::new("body_bytes", BODY_BYTES_MAX as u64, "bytes", "refused: limited");
+/// A body is too slow.
+pub(crate) static BODY_TIME: Limit = Limit::new("body_time", BODY_TIMEOUT_SECS, "seconds", "refused: malformed");
 
 /// The header that names a retry of the same command.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -49,11 +54,16 @@ pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
 /// The body; an empty one counts as an object without members.
 pub(crate) async fn body<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
     let collect = Limited::new(body, BODY_BYTES_MAX).collect();
-    let late =
-        || Refusal::new(Kind::Malformed, format!("the body did not arrive within {BODY_TIMEOUT_SECS} s")).field("body");
+    let late = || {
+        BODY_TIME.hit();
+        Refusal::new(Kind::Malformed, format!("the body did not arrive within {BODY_TIMEOUT_SECS} s")).field("body")
+    };
     let bytes = tokio::time::timeout(Duration::from_secs(BODY_TIMEOUT_SECS), collect).await.map_err(|_| late())?;
     let bytes = bytes.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-        Some(_) => Refusal::new(Kind::Limited, format!("the body is larger than {BODY_BYTES_MAX} bytes")).field("body"),
+        Some(_) => {
+            BODY_BYTES.hit();
+            Refusal::new(Kind::Limited, format!("the body is larger than {BODY_BYTES_MAX} bytes")).field("body")
+        }
         None => malformed("body", "it broke off"),
     })?;
     let bytes = bytes.to_bytes();

@@ -15,6 +15,8 @@ mod clock;
 pub mod config;
 pub mod input;
 pub mod listen;
+mod meter;
+pub mod observe;
 pub mod openapi;
 pub mod problem;
 mod protocol;

@@ -9,6 +9,7 @@ mod connection;
 use crate::app::{App, stopped};
 use axum::Router;
 use credence_credential::tls::{self, ClientAuth, PeerRule, TlsError};
+use credence_telemetry::limit::Limit;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,19 @@ pub const DRAIN_SECS: u64 = 5;
 /// What a listener does when the system refuses a connection (no file descriptors left): it waits so long, in
 /// milliseconds.
 const REFUSED_PAUSE_MS: u64 = 100;
+
+/// All connections of a listener are taken.
+pub(crate) static CONNECTIONS: Limit = Limit::new(
+    "connections",
+    CONNECTIONS_MAX as u64,
+    "connections of a listener",
+    "further ones wait in the kernel's queue",
+);
+/// A handshake is too slow.
+pub(crate) static HANDSHAKE_TIME: Limit =
+    Limit::new("handshake_time", HANDSHAKE_TIMEOUT_SECS, "seconds", "the connection is cut");
+/// The head of a request is too slow, or none comes, or a silent peer does not answer.
+pub(crate) static HEAD_TIME: Limit = Limit::new("head_time", HEAD_TIMEOUT_SECS, "seconds", "the connection is cut");
 
 /// What both listeners share.
 #[derive(Clone)]
@@ -88,6 +102,9 @@ impl Doors {
 
     /// Room for one more connection; `None` once the server stops.
     async fn room(&self, room: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        if room.available_permits() == 0 {
+            CONNECTIONS.hit();
+        }
         let mut stopping = self.stopping.clone();
         tokio::select! {
             () = stopped(&mut stopping) => None,

@@ -1,5 +1,6 @@
 //! The issuer with what it needs at hand: randomness, the bundle, and the server's own identity.
 
+use crate::meter::Meters;
 use aws_lc_rs::rand;
 use credence_control::Cell;
 use credence_credential::bundle::{self, Bundle, BundleSet};
@@ -31,16 +32,17 @@ pub(crate) struct Signer {
     bundles: LiveBundles,
     identity: LiveIdentity,
     names: ServerNames,
+    meters: Meters,
 }
 
 impl Signer {
     /// Signs with `issuer`; the server's own certificate gets `names`.
-    pub(crate) fn new(issuer: Issuer, names: ServerNames) -> Result<Self, Refusal> {
+    pub(crate) fn new(issuer: Issuer, names: ServerNames, meters: Meters) -> Result<Self, Refusal> {
         let bundle = issuer.bundle(BUNDLE_SEQUENCE).map_err(|error| refusal(error.kind(), &error))?;
         let document = bundle::write(&bundle).map_err(|error| refusal(error.kind(), &error))?;
         let json = serde_json::from_str(&document).map_err(|error| refusal(Kind::Bug, &error))?;
         let bundles = LiveBundles::new(BundleSet::from(bundle.clone()));
-        Ok(Self { issuer, bundle, document, json, bundles, identity: LiveIdentity::empty(), names })
+        Ok(Self { issuer, bundle, document, json, bundles, identity: LiveIdentity::empty(), names, meters })
     }
 
     /// Signs an order for the key in `spki`: the chain in DER, leaf first.
@@ -50,7 +52,9 @@ impl Signer {
 
     /// Signs an order for a token.
     pub(crate) fn jwt(&self, order: &JwtOrder) -> Result<String, Refusal> {
-        self.issuer.jwt(order, nonce()?).map_err(issue)
+        let token = self.issuer.jwt(order, nonce()?).map_err(issue)?;
+        self.meters.signed("jwt_svid");
+        Ok(token)
     }
 
     /// SHA-256 of the root certificate: what join tokens tell nodes to trust.
@@ -95,7 +99,9 @@ impl Signer {
     }
 
     fn sign(&self, order: &X509Order, spki: &[u8], names: ServerNames) -> Result<Vec<Vec<u8>>, Refusal> {
-        self.issuer.x509(order, spki, names, nonce()?).map_err(issue)
+        let chain = self.issuer.x509(order, spki, names, nonce()?).map_err(issue)?;
+        self.meters.signed("x509_svid");
+        Ok(chain)
     }
 }
 

@@ -8,6 +8,8 @@ use crate::call::Calls;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::listen::Doors;
+use crate::meter::Meters;
+use crate::observe::Watched;
 use crate::signer::{SERVER_TTL_SECS, Signer};
 use credence_attest::join_token::SECRET_BYTES;
 use credence_control::{Cell, CellError, Edge, StartReport};
@@ -17,6 +19,7 @@ use credence_issuer::{Authority, AuthorityError, Config as AuthorityConfig, Issu
 use credence_journal::{FileJournal, FileOptions, JournalError, Verify};
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::TrustDomain;
+use credence_telemetry::door;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -76,12 +79,21 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The address of metrics and probes cannot be listened on.
+    #[error("cannot listen on {addr} for metrics and probes: {source}; choose another with --observe")]
+    Observe {
+        /// The address.
+        addr: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
 }
 
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
+    observed_at: Option<SocketAddr>,
     admin_socket: PathBuf,
     trust_domain: TrustDomain,
     report: StartReport,
@@ -125,14 +137,26 @@ impl Server {
         let mut tasks = JoinSet::new();
         tasks.spawn(doors.clone().serve_tcp(tcp, acceptor));
         tasks.spawn(doors.serve_unix(unix));
+        let mut observed_at = None;
+        if let Some(addr) = config.observe {
+            let observe = |source| StartError::Observe { addr, source };
+            let listener = door::open(addr).await.map_err(observe)?;
+            observed_at = Some(listener.local_addr().map_err(observe)?);
+            tasks.spawn(observed(listener, Arc::clone(&app)));
+        }
         tasks.spawn(keep_identity(app));
         let trust_domain = config.settings.trust_domain;
-        Ok(Self { addr, admin_socket, trust_domain, report, cell, stop, tasks })
+        Ok(Self { addr, observed_at, admin_socket, trust_domain, report, cell, stop, tasks })
     }
 
     /// Where it listens for TLS.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where its metrics and probes are, if they were asked for.
+    pub fn observed_at(&self) -> Option<SocketAddr> {
+        self.observed_at
     }
 
     /// Where administrators of this machine reach it.
@@ -160,6 +184,15 @@ impl Server {
     }
 }
 
+/// Tells of itself until the server stops.
+async fn observed(listener: TcpListener, app: Arc<App>) {
+    let mut stopping = app.stopping.clone();
+    tokio::select! {
+        () = stopped(&mut stopping) => {}
+        () = door::serve(listener, Arc::new(Watched::new(app))) => {}
+    }
+}
+
 fn compose(
     config: &Config,
     dir: &Path,
@@ -175,7 +208,8 @@ fn compose(
     };
     let authority = Authority::open_or_create(&dir.join("authority"), &made_with, clock.now())?;
     let names = ServerNames { dns: config.dns_names.clone(), ip: config.ip_addrs.clone() };
-    let signer = Signer::new(Issuer::new(authority), names).map_err(StartError::Identity)?;
+    let meters = Meters::default();
+    let signer = Signer::new(Issuer::new(authority), names, meters.clone()).map_err(StartError::Identity)?;
     let archives = dir.join("archives");
     let archives = Archives::open(&archives).map_err(io_error("open", &archives))?;
     let mut admin_uids = config.admin_uids.clone();
@@ -183,6 +217,7 @@ fn compose(
     Ok(App {
         cell,
         signer,
+        meters,
         clock,
         archives,
         calls: Calls::default(),

@@ -26,3 +26,5 @@ mod node;
 mod node_bad_input;
 #[path = "suite/node_client.rs"]
 mod node_client;
+#[path = "suite/observe.rs"]
+mod observe;

@@ -43,18 +43,26 @@ impl Board {
     }
 }
 
-/// Metrics of a text as rows `name`, `type`, `what it says`, in their order.
-pub fn described(text: &str) -> Vec<(String, String, String)> {
-    let mut rows = Vec::new();
-    let mut help = String::new();
+/// The metrics of a text as a table for people (Markdown).
+pub fn metrics_table(text: &str) -> String {
+    let mut table = String::from("| metric | type | what it says |\n|---|---|---|\n");
+    let mut help = "";
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
-            help = rest.split_once(' ').map(|(_, help)| help.to_owned()).unwrap_or_default();
+            help = rest.split_once(' ').map_or("", |(_, help)| help);
         } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
-            rows.push((name.to_owned(), kind.to_owned(), help.trim_end_matches('.').to_owned()));
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            table += &format!("| `{name}{suffix}` | {kind} | {} |\n", help.trim_end_matches('.'));
         }
     }
-    rows
+    table
+}
+
+/// Limits as a table for people (Markdown).
+pub fn limits_table(limits: &[&Limit]) -> String {
+    let row = |limit: &&Limit| format!("| `{}` | {} {} | {} |\n", limit.name, limit.value, limit.unit, limit.then);
+    let head = "| limit | allows | beyond it |\n|---|---|---|\n";
+    limits.iter().fold(head.to_owned(), |table, limit| table + &row(limit))
 }
 
 #[derive(Debug)]
@@ -82,7 +90,7 @@ impl Collector for Limits {
 
 #[cfg(test)]
 mod tests {
-    use super::{Board, described};
+    use super::{Board, limits_table, metrics_table};
     use crate::limit::Limit;
 
     static DOORS: Limit = Limit::new("doors", 2, "doors", "the third waits");
@@ -95,7 +103,8 @@ mod tests {
         assert!(before.contains("credence_limit{limit=\"doors\",unit=\"doors\"} 2\n"), "{before}");
         DOORS.hit();
         assert!(board.text().expect("a text").contains("credence_limit_hits_total{limit=\"doors\"} 1\n"));
-        let row = ("credence_limit".into(), "gauge".into(), "What a limit allows".into());
-        assert!(described(&before).contains(&row), "{:?}", described(&before));
+        let table = metrics_table(&before);
+        assert!(table.contains("| `credence_limit_hits_total` | counter | How often"), "{table}");
+        assert!(limits_table(&[&DOORS]).ends_with("| `doors` | 2 doors | the third waits |\n"));
     }
 }

@@ -65,6 +65,9 @@ pub(crate) struct ServerArgs {
     /// Address of the TLS listener; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Loopback address of /metrics, /healthz and /readyz; port 0 takes a free one (default: nowhere)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) observe: Option<SocketAddr>,
     /// Name of the trust domain; fixed at the first start
     #[arg(long, value_name = "NAME")]
     pub(crate) trust_domain: Option<credence_model::spiffe_id::TrustDomain>,
@@ -91,6 +94,9 @@ pub(crate) struct NodeArgs {
     /// Workers to offer in a pool: NS/POOL=N; may be given several times
     #[arg(long = "worker", value_name = "NS/POOL=N")]
     pub(crate) workers: Vec<String>,
+    /// Loopback address of /metrics, /healthz and /readyz; port 0 takes a free one (default: nowhere)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) observe: Option<SocketAddr>,
     /// Where to keep the node's SVID, its sockets and the state of its actors
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,

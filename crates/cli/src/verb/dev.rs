@@ -123,6 +123,7 @@ async fn come_up(args: &DevArgs, data_dir: &Path, server: &Server, client: &Clie
     let needs = Node::needs_join_token(&node_dir).map_err(|error| Failure::caused(Kind::Conflict, &error))?;
     let token = if needs { Some(join_token(client).await?) } else { None };
     let file = credence_node::config::ConfigFile {
+        observe: None,
         name: Some(NODE.to_owned()),
         connect: Some(reachable(server.addr()).to_string()),
         data_dir: Some(node_dir),

@@ -19,6 +19,8 @@ use zeroize::Zeroizing;
 struct Started {
     node: String,
     socket: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed_at: Option<String>,
     pid: u32,
 }
 
@@ -60,6 +62,7 @@ fn resolve(args: NodeArgs) -> Result<Config, Failure> {
     };
     file.name = args.name.map(|name| name.to_string()).or(file.name);
     file.connect = args.connect.or(file.connect);
+    file.observe = args.observe.map(|addr| addr.to_string()).or(file.observe);
     file.data_dir = args.data_dir.or(file.data_dir);
     if !args.workers.is_empty() {
         file.workers = args.workers;
@@ -76,10 +79,18 @@ fn read_token(path: &Path) -> Result<Zeroizing<String>, Failure> {
 }
 
 fn tell(node: &Node, out: Output) -> Result<(), Failure> {
-    let started = Started { node: node.name().to_string(), socket: node.socket().to_owned(), pid: std::process::id() };
+    let started = Started {
+        node: node.name().to_string(),
+        socket: node.socket().to_owned(),
+        observed_at: node.observed_at().map(|addr| addr.to_string()),
+        pid: std::process::id(),
+    };
     if out.is_object() {
         return out.stream_object(&started);
     }
     out.line(format!("node {} is connected", started.node))?;
+    if let Some(addr) = &started.observed_at {
+        out.line(format!("  metrics and probes  http://{addr}"))?;
+    }
     out.line(format!("  local programs  unix:{}", started.socket.display()))
 }

@@ -18,6 +18,8 @@ struct Started {
     trust_domain: String,
     addr: String,
     admin_socket: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed_at: Option<String>,
     pid: u32,
 }
 
@@ -44,6 +46,7 @@ fn resolve(args: ServerArgs) -> Result<Config, Failure> {
     };
     file.data_dir = args.data_dir.or(file.data_dir);
     file.listen = args.listen.map(|addr| addr.to_string()).or(file.listen);
+    file.observe = args.observe.map(|addr| addr.to_string()).or(file.observe);
     file.trust_domain = args.trust_domain.map(String::from).or(file.trust_domain);
     file.resolve().map_err(wrong)
 }
@@ -53,6 +56,7 @@ fn tell(server: &Server, out: Output) -> Result<(), Failure> {
         trust_domain: server.trust_domain().to_string(),
         addr: server.addr().to_string(),
         admin_socket: server.admin_socket().to_owned(),
+        observed_at: server.observed_at().map(|addr| addr.to_string()),
         pid: std::process::id(),
     };
     if out.is_object() {
@@ -65,5 +69,8 @@ fn tell(server: &Server, out: Output) -> Result<(), Failure> {
     }
     out.line(format!("trust domain {} ({found})", started.trust_domain))?;
     out.line(format!("  nodes and workloads  https://{}", started.addr))?;
+    if let Some(addr) = &started.observed_at {
+        out.line(format!("  metrics and probes   http://{addr}"))?;
+    }
     out.line(format!("  administrators       unix:{}", started.admin_socket.display()))
 }

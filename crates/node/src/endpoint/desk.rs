@@ -5,6 +5,7 @@ use crate::endpoint::presence::{Live, Presence};
 use credence_model::command::{AUDIENCE_BYTES_MAX, AUDIENCES_MAX};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::time::Timestamp;
+use credence_telemetry::limit::Limit;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -12,6 +13,12 @@ use tokio::sync::Semaphore;
 const MINTS_MAX: usize = 32;
 /// Longest wait for a JWT-SVID, in milliseconds.
 const MINT_MS_MAX: u64 = 10_000;
+/// An actor asks for more tokens at once.
+pub(crate) static MINTS: Limit =
+    Limit::new("actor_tokens", MINTS_MAX as u64, "tokens of an actor at once", "further ones wait");
+/// A token takes too long.
+pub(crate) static MINT_TIME: Limit =
+    Limit::new("actor_token_time", MINT_MS_MAX, "milliseconds", "refused: unavailable");
 
 /// The one answerer of an endpoint.
 pub(super) struct Desk {
@@ -46,6 +53,9 @@ impl Desk {
         let mut presence = self.presence();
         presence.live()?;
         let minted = async {
+            if self.minting.available_permits() == 0 {
+                MINTS.hit();
+            }
             // The semaphore is never closed.
             let _turn = self.minting.acquire().await;
             (self.mint)(audience).await
@@ -60,7 +70,9 @@ impl Desk {
 }
 
 fn late() -> Refusal {
-    Refusal::new(Kind::Unavailable, "the control plane did not answer in time").hint("try again")
+    MINT_TIME.hit();
+    let message = "the control plane did not answer in time";
+    Refusal::new(Kind::Unavailable, message).hint("try again").retry_after_ms(1_000)
 }
 
 /// Refuses before anything is sent to the control plane.

@@ -4,6 +4,7 @@ use crate::endpoint::activity::{Activity, counted};
 use crate::endpoint::desk::Desk;
 use crate::endpoint::route::{Services, refuse};
 use credence_attest::process_tree::{TreeRoot, peer_of};
+use credence_telemetry::limit::Limit;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -40,6 +41,21 @@ const PONG_MS_MAX: u64 = 20_000;
 /// Pause after an accept that failed, which it does when descriptors have run out, in milliseconds.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
+/// An actor's processes have too many connections.
+pub(crate) static CONNECTIONS: Limit =
+    Limit::new("actor_connections", CONNECTIONS_MAX as u64, "connections of an actor", "closed at once");
+/// Strangers have too many connections.
+pub(crate) static STRANGERS: Limit =
+    Limit::new("stranger_connections", STRANGERS_MAX as u64, "connections of strangers", "closed at once");
+/// A stranger stays too long.
+pub(crate) static STRANGER_TIME: Limit =
+    Limit::new("stranger_time", STRANGER_MS_MAX, "milliseconds", "the connection is cut");
+/// A connection asks nothing.
+pub(crate) static IDLE: Limit = Limit::new("actor_idle_time", IDLE_MS_MAX, "milliseconds", "the connection is closed");
+/// A head does not come, or a silent peer does not answer.
+pub(crate) static HEAD_TIME: Limit =
+    Limit::new("actor_head_time", HEADER_MS_MAX, "milliseconds", "the connection is cut");
+
 async fn told_to_close(closing: &mut watch::Receiver<bool>) {
     // The borrow that `wait_for` answers must not live across another await.
     let _ = closing.wait_for(|closing| *closing).await.map(|closing| *closing);
@@ -61,7 +77,10 @@ pub(super) async fn serve(listener: UnixListener, root: TreeRoot, desk: Arc<Desk
                     let is_member = belongs(&stream, &root);
                     let allowed = if is_member { &members } else { &strangers };
                     // Too many already: the connection is closed by being dropped.
-                    let Ok(permit) = Arc::clone(allowed).try_acquire_owned() else { continue };
+                    let Ok(permit) = Arc::clone(allowed).try_acquire_owned() else {
+                        if is_member { &CONNECTIONS } else { &STRANGERS }.hit();
+                        continue;
+                    };
                     let (closing, services) = (told.clone(), is_member.then(|| services.clone()));
                     connections.spawn(async move {
                         connection(stream, services, closing).await;
@@ -119,10 +138,13 @@ async fn connection(stream: UnixStream, services: Option<Services>, mut closing:
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         // How a client ends a connection is its own affair.
-        _ = connection.as_mut() => return,
+        ended = connection.as_mut() => {
+            let timed_out = ended.is_err_and(|error| error.downcast_ref().is_some_and(hyper::Error::is_timeout));
+            return if timed_out { HEAD_TIME.hit() };
+        }
         _ = closing.wait_for(|closing| *closing) => {}
-        () = activity.idle(Duration::from_millis(IDLE_MS_MAX)) => {}
-        () = after(longest) => {}
+        () = activity.idle(Duration::from_millis(IDLE_MS_MAX)) => IDLE.hit(),
+        () = after(longest) => STRANGER_TIME.hit(),
     }
     connection.as_mut().graceful_shutdown();
     let _ = tokio::time::timeout(Duration::from_millis(FLUSH_MS_MAX), connection).await;

@@ -5,6 +5,7 @@ use crate::protocol;
 use crate::runtime::{EXEC_TIMEOUT_MS_MAX, ExecOutput, Running, RuntimeError, log};
 use credence_model::id::{ActorId, ActorRef, BindingId, Namespace};
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::limit::Limit;
 use credence_wire::node as wire;
 use credence_wire::node::{call, from_node, reply};
 use std::path::PathBuf;
@@ -13,12 +14,15 @@ use std::time::Duration;
 
 /// Most questions that are answered at once.
 pub(super) const CALLS_MAX: usize = 64;
+/// The control plane asks too much at once.
+pub(crate) static CALLS: Limit = Limit::new("server_questions", CALLS_MAX as u64, "questions", "refused: unavailable");
 
 impl Hub {
     /// Answers on the stream that it was asked on, if that is still open then.
     pub(super) fn called(&mut self, called: wire::Call) {
         let Some(out) = self.stream.as_ref().map(|open| open.out.clone()) else { return };
         let Ok(room) = Arc::clone(&self.calls).try_acquire_owned() else {
+            CALLS.hit();
             let message = format!("the node answers {CALLS_MAX} questions already");
             let refusal = Refusal::new(Kind::Limited, message);
             self.send(reply_to(called.id, Err(refusal))).unwrap_or_default();

@@ -6,6 +6,7 @@ use crate::event::{Chain, LocalRun, StreamEvent};
 use crate::identity::read_bundle;
 use crate::protocol;
 use crate::reservoir::OFFER_KEYS_MAX;
+use crate::session::OUTGOING;
 use credence_model::command::Held;
 use credence_model::id::BindingId;
 use credence_model::refusal::{Kind, Refusal};
@@ -93,6 +94,7 @@ impl Hub {
         let unbind = welcome.unbind.iter().map(protocol::unbind).collect::<Result<_, _>>()?;
         let wire::Welcome { session, lease_ms, heartbeat_ms, reservoir_keys, .. } = welcome;
         self.step(Input::Welcome { stream, session, lease_ms, heartbeat_ms, unbind });
+        self.parts.meters.welcomed();
         tracing::info!(session, lease_ms, "connected to the control plane");
         self.reservoir.begin();
         self.offer_keys(usize::try_from(reservoir_keys).unwrap_or(OFFER_KEYS_MAX));
@@ -198,6 +200,7 @@ impl Hub {
             // One that is closed says so itself.
             Ok(()) | Err(TrySendError::Closed(_)) => {}
             Err(TrySendError::Full(_)) => {
+                OUTGOING.hit();
                 tracing::warn!("the control plane does not read; its stream is cut");
                 self.disconnect(stream);
             }

@@ -2,7 +2,7 @@
 
 use crate::route::{Ask, Route, route};
 use crate::who::Who;
-use credence_model::refusal::Refusal;
+use credence_model::refusal::{Kind, Refusal};
 use credence_model::settings::Settings;
 use http::Method;
 use schemars::JsonSchema;
@@ -30,7 +30,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route(Method::GET, "/v1/trust-domain", Who::Anyone, "shows the trust domain's settings", read),
         route(Method::GET, "/v1/bundle", Who::Anyone, "the SPIFFE bundle document: what verifies every SVID", bundle),
         route(Method::GET, "/healthz", Who::Anyone, "says that the process is up", healthz),
-        route(Method::GET, "/readyz", Who::Anyone, "says that the registry answers", readyz),
+        route(Method::GET, "/readyz", Who::Anyone, "says whether the registry answers and can record", readyz),
     ]
 }
 
@@ -48,5 +48,7 @@ async fn healthz(_: Ask) -> Result<Health, Refusal> {
 }
 
 async fn readyz(ask: Ask) -> Result<Health, Refusal> {
-    ask.app.cell.read(|_| Health { status: "ok".to_owned() }).await
+    let why_not = |why| Refusal::new(Kind::Unavailable, why).retry_after_ms(1_000);
+    ask.app.cell.ready().await.map_err(why_not)?;
+    Ok(Health { status: "ok".to_owned() })
 }

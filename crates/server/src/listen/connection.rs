@@ -1,7 +1,8 @@
 //! One connection: its handshake, who its peer is, and its requests.
 
 use super::{
-    Doors, HANDSHAKE_TIMEOUT_SECS, HEAD_BYTES_MAX, HEAD_TIMEOUT_SECS, KEEP_ALIVE_SECS, STREAMS_PER_CONNECTION_MAX,
+    Doors, HANDSHAKE_TIME, HANDSHAKE_TIMEOUT_SECS, HEAD_BYTES_MAX, HEAD_TIME, HEAD_TIMEOUT_SECS, KEEP_ALIVE_SECS,
+    STREAMS_PER_CONNECTION_MAX,
 };
 use crate::app::stopped;
 use crate::caller::Peer;
@@ -29,7 +30,10 @@ impl Doors {
         let stream = match tokio::time::timeout(limit, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
-            Err(_) => return tracing::debug!("a TLS handshake took too long"),
+            Err(_) => {
+                HANDSHAKE_TIME.hit();
+                return tracing::debug!("a TLS handshake took too long");
+            }
         };
         let peer = match stream.get_ref().1.peer_certificates() {
             None | Some([]) => Peer::Anonymous,
@@ -86,6 +90,9 @@ fn builder() -> auto::Builder<TokioExecutor> {
 
 fn note(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
     if let Err(error) = ended {
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout) {
+            HEAD_TIME.hit();
+        }
         tracing::debug!(%error, "a connection ended");
     }
 }

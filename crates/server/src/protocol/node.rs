@@ -2,10 +2,10 @@
 //!
 //! Who may call what stands in the authorization table, and was asked before anything here runs.
 
-mod archive;
+pub(crate) mod archive;
 pub(crate) mod attest;
 mod convert;
-mod session;
+pub(crate) mod session;
 
 use crate::app::App;
 use crate::caller::Standing;

@@ -6,6 +6,7 @@ use crate::problem;
 use credence_model::command::Held;
 use credence_model::id::{ActorRef, Digest, NodeName};
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::limit::Limit;
 use credence_wire::node::{ArchiveChunk, PutArchiveResponse, ReadArchiveRequest};
 use std::time::Duration;
 use tokio::fs::File;
@@ -20,6 +21,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const CHUNKS_WAITING_MAX: usize = 4;
 /// How long the next message of an archive may take, in seconds.
 const CHUNK_TIMEOUT_SECS: u64 = 30;
+/// A part of an archive is too slow.
+pub(crate) static CHUNK_TIME: Limit =
+    Limit::new("archive_time", CHUNK_TIMEOUT_SECS, "seconds", "the transfer is refused: unavailable");
 
 /// Stores what the node sends.
 pub(super) async fn put(
@@ -86,7 +90,10 @@ async fn send(mut file: File, binding: String, epoch: u64, to: mpsc::Sender<Resu
 }
 
 async fn next(chunks: &mut Streaming<ArchiveChunk>) -> Result<Option<ArchiveChunk>, Refusal> {
-    let late = || Refusal::new(Kind::Unavailable, format!("nothing of the archive came for {CHUNK_TIMEOUT_SECS} s"));
+    let late = || {
+        CHUNK_TIME.hit();
+        Refusal::new(Kind::Unavailable, format!("nothing of the archive came for {CHUNK_TIMEOUT_SECS} s"))
+    };
     let chunk = tokio::time::timeout(Duration::from_secs(CHUNK_TIMEOUT_SECS), chunks.message()).await;
     let chunk = chunk.map_err(|_| late())?;
     chunk.map_err(|_| Refusal::new(Kind::Unavailable, "the archive broke off").retry_after_ms(1_000))

@@ -20,6 +20,7 @@ use credence_model::command::{Command, Report};
 use credence_model::directive::Directive;
 use credence_model::id::{Digest, NodeName};
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::limit::Limit;
 use credence_wire::node as wire;
 use credence_wire::node::{from_node, reply, to_node};
 use futures_util::StreamExt as _;
@@ -45,6 +46,23 @@ const REPORTS_WAITING_MAX: usize = 128;
 const RESERVOIR_KEYS: u32 = 128;
 /// After so many leases without a word the stream is over: the node is gone, whatever TCP thinks.
 const SILENT_LEASES: u64 = 2;
+
+/// A node does not say who it is in time.
+pub(crate) static HELLO_TIME: Limit = Limit::new("node_hello_time", HELLO_TIMEOUT_SECS, "seconds", "the stream ends");
+/// A node does not read what it is sent.
+pub(crate) static SEND_TIME: Limit = Limit::new("node_send_time", SEND_TIMEOUT_SECS, "seconds", "the stream ends");
+/// A node says more than the cell answers.
+pub(crate) static REPORTS: Limit = Limit::new(
+    "node_reports",
+    REPORTS_WAITING_MAX as u64,
+    "reports of a node",
+    "no more is read until one is answered",
+);
+/// A node is silent.
+pub(crate) static SILENCE: Limit = Limit::new("node_silence", SILENT_LEASES, "leases", "the stream ends");
+/// A node offers too many keys.
+pub(crate) static KEYS: Limit =
+    Limit::new("node_keys", credence_model::node::RESERVOIR_KEYS_MAX as u64, "keys of a node", "refused: limited");
 
 type Outgoing = mpsc::Sender<Result<wire::ToNode, Status>>;
 type Waiting = FuturesOrdered<BoxFuture<'static, (After, Result<Answered, Refusal>)>>;
@@ -135,7 +153,11 @@ async fn run(
 async fn first(from_node: &mut Streaming<wire::FromNode>) -> Result<wire::Hello, Refusal> {
     let timeout = Duration::from_secs(HELLO_TIMEOUT_SECS);
     let message = tokio::time::timeout(timeout, from_node.message()).await;
-    match message.map_err(|_| convert::malformed("hello", format!("it did not come within {HELLO_TIMEOUT_SECS} s")))? {
+    let late = |_| {
+        HELLO_TIME.hit();
+        convert::malformed("hello", format!("it did not come within {HELLO_TIMEOUT_SECS} s"))
+    };
+    match message.map_err(late)? {
         Ok(Some(wire::FromNode { message: Some(from_node::Message::Hello(hello)) })) => Ok(hello),
         Ok(_) => Err(convert::malformed("hello", "it must be the first message of the stream")),
         Err(status) => Err(broken(&status)),
@@ -172,6 +194,9 @@ impl Session {
                 }
                 message = from_node.message(), if waiting.len() < REPORTS_WAITING_MAX => {
                     silent_at = Instant::now() + silence;
+                    if waiting.len() + 1 == REPORTS_WAITING_MAX {
+                        REPORTS.hit();
+                    }
                     match message.map_err(|status| broken(&status))?.map(|message| message.message) {
                         Some(Some(message)) => self.heard(message, &mut waiting).await?,
                         Some(None) => return Err(convert::malformed("message", "it is missing or of an unknown kind")),
@@ -180,6 +205,7 @@ impl Session {
                 }
                 Some(question) = questions.recv() => self.ask(question).await?,
                 () = tokio::time::sleep_until(silent_at) => {
+                    SILENCE.hit();
                     return Err(Refusal::new(Kind::Unavailable, "nothing was heard for two leases"));
                 }
                 () = stopped(&mut stopping) => {
@@ -209,7 +235,12 @@ impl Session {
     async fn send(&self, message: to_node::Message) -> Result<(), Refusal> {
         let message = wire::ToNode { message: Some(message) };
         let sent = self.out.send_timeout(Ok(message), Duration::from_secs(SEND_TIMEOUT_SECS)).await;
-        sent.map_err(|_| Refusal::new(Kind::Unavailable, format!("the node read nothing for {SEND_TIMEOUT_SECS} s")))
+        sent.map_err(|error| {
+            if matches!(error, mpsc::error::SendTimeoutError::Timeout(_)) {
+                SEND_TIME.hit();
+            }
+            Refusal::new(Kind::Unavailable, format!("the node read nothing for {SEND_TIMEOUT_SECS} s"))
+        })
     }
 
     async fn ask(&mut self, question: Question) -> Result<(), Refusal> {

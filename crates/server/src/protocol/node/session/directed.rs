@@ -85,6 +85,7 @@ impl Session {
     /// A refusal goes back where the node waits for it.
     async fn refuse(&mut self, after: After, refusal: &Refusal) -> Result<(), Refusal> {
         let refused = problem::refused(refusal);
+        self.app.meters.refused(refusal.kind);
         let message = match after {
             After::Jwt { request } => {
                 to_node::Message::JwtSvid(wire::JwtSvid { request, svid: String::new(), refused: Some(refused) })

@@ -1,6 +1,6 @@
 //! What the node says, on the way to the cell: read strictly, proofs checked, handed over in order.
 
-use super::{After, Session, Waiting};
+use super::{After, KEYS, Session, Waiting};
 use crate::app::App;
 use crate::problem;
 use crate::protocol::node::convert;
@@ -50,6 +50,7 @@ impl Session {
     async fn keys_offered(&mut self, offer: &wire::KeyOffer, waiting: &mut Waiting) -> Result<(), Refusal> {
         self.keys_wanted = false;
         if offer.csrs.len() > KEYS_PER_OFFER_MAX || self.keys.len() + offer.csrs.len() > RESERVOIR_KEYS_MAX {
+            KEYS.hit();
             let message = format!("at most {KEYS_PER_OFFER_MAX} keys at once and {RESERVOIR_KEYS_MAX} in all are kept");
             return self.refused(&Refusal::new(Kind::Limited, message).field("key_offer.csrs")).await;
         }
