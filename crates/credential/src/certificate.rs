@@ -34,8 +34,6 @@ pub(crate) struct Certificate {
     pub(crate) serial: Vec<u8>,
     pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
-    /// Signature algorithm in dotted decimal.
-    pub(crate) signature_oid: String,
     pub(crate) names: Names,
     pub(crate) key_usage: Option<KeyUsage>,
     pub(crate) extended_key_usage: Option<ExtendedKeyUsage>,
@@ -72,15 +70,12 @@ pub(crate) struct ExtendedKeyUsage {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BasicConstraints {
-    pub(crate) critical: bool,
     pub(crate) ca: bool,
-    pub(crate) path_len: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct OtherExtension {
     pub(crate) oid: String,
-    pub(crate) critical: bool,
     /// What the extension's OCTET STRING holds.
     pub(crate) value: Vec<u8>,
 }
@@ -109,7 +104,6 @@ impl Certificate {
             serial: parsed.tbs_certificate.raw_serial().to_vec(),
             not_before: time(tbs.validity.not_before.timestamp()),
             not_after: time(tbs.validity.not_after.timestamp()),
-            signature_oid: parsed.signature_algorithm.algorithm.to_id_string(),
             ..Self::default()
         };
         let extensions = tbs.extensions();
@@ -142,7 +136,7 @@ impl Certificate {
                 self.extended_key_usage = Some(usage);
             }
             ParsedExtension::BasicConstraints(basic) => {
-                let constraints = BasicConstraints { critical, ca: basic.ca, path_len: basic.path_len_constraint };
+                let constraints = BasicConstraints { ca: basic.ca };
                 self.basic_constraints = Some(constraints);
             }
             ParsedExtension::SubjectKeyIdentifier(id) => self.subject_key_id = Some(id.0.to_vec()),
@@ -150,11 +144,9 @@ impl Certificate {
                 self.authority_key_id = Some(id.key_identifier.as_ref().map(|id| id.0.to_vec()).unwrap_or_default());
             }
             ParsedExtension::ParseError { .. } => return Err(Malformed("an extension cannot be read")),
-            _ => self.others.push(OtherExtension {
-                oid: extension.oid.to_id_string(),
-                critical,
-                value: extension.value.to_vec(),
-            }),
+            _ => {
+                self.others.push(OtherExtension { oid: extension.oid.to_id_string(), value: extension.value.to_vec() })
+            }
         }
         Ok(())
     }

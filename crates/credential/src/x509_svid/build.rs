@@ -172,7 +172,9 @@ impl<S: SigningKey> SigningCertificate<S> {
         if template.not_after.as_secs() > self.certificate.not_after.as_secs() {
             return Err(BuildError::Validity);
         }
-        SubjectPublicKeyInfo::from_der(&template.spki).map_err(|_| BuildError::Key)?;
+        if !leaf::is_sequence(&template.spki) {
+            return Err(BuildError::Key);
+        }
         check_validity(template.not_before, template.not_after)?;
         check_serial(&template.serial)?;
         let name = self.certificate.subject.as_slice();

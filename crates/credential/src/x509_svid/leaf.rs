@@ -148,11 +148,32 @@ fn positive(serial: &[u8]) -> Vec<u8> {
 fn time(at: Timestamp) -> Vec<u8> {
     let (year, month, day) = date(at.as_secs() / 86_400);
     let secs = at.as_secs() % 86_400;
-    let rest = format!("{month:02}{day:02}{:02}{:02}{:02}Z", secs / 3_600, secs / 60 % 60, secs % 60);
-    if at.as_secs() < GENERALIZED_FROM_SECS {
-        tlv(UTC_TIME, format!("{:02}{rest}", year % 100).as_bytes())
+    let mut text = Vec::with_capacity(16);
+    let tag = if at.as_secs() < GENERALIZED_FROM_SECS {
+        UTC_TIME
     } else {
-        tlv(GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes())
+        text.extend(two_digits(year / 100));
+        GENERALIZED_TIME
+    };
+    let fields = [year % 100, month, day, secs / 3_600, secs / 60 % 60, secs % 60];
+    text.extend(fields.into_iter().flat_map(two_digits));
+    text.push(b'Z');
+    tlv(tag, &text)
+}
+
+const fn two_digits(number: u64) -> [u8; 2] {
+    [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
+}
+
+/// Whether these bytes are one SEQUENCE and nothing else; what it holds is read when the certificate is read again.
+pub(super) fn is_sequence(der: &[u8]) -> bool {
+    match der {
+        [SEQUENCE, length, content @ ..] if *length < 0x80 => content.len() == usize::from(*length),
+        [SEQUENCE, 0x81, length, content @ ..] => *length >= 0x80 && content.len() == usize::from(*length),
+        [SEQUENCE, 0x82, high, low, content @ ..] => {
+            *high > 0 && content.len() == usize::from(u16::from_be_bytes([*high, *low]))
+        }
+        _ => false,
     }
 }
 
