@@ -288,7 +288,14 @@ impl fmt::Debug for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+        if !serializer.is_human_readable() {
+            return self.0.serialize(serializer);
+        }
+        // It stands in every credential, so it is written without a detour over the heap.
+        let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
+        let digits = text.split_at_mut("sha256:".len()).1;
+        hex::encode_to_slice(self.0, digits).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
     }
 }
 
