@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 pub(crate) use bench::{BenchArgs, BenchPart, BenchRow};
-pub(crate) use daemon::{DEV_WORKERS_MAX, DevArgs, EndingArgs, NodeArgs, RunArgs, ServerArgs};
+pub(crate) use daemon::{DEV_WORKERS_MAX, DevArgs, EndingArgs, LogFormat, NodeArgs, RunArgs, ServerArgs};
 pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, GetArgs, NamespaceArg};
 pub(crate) use subject::{
     ActorVerb, BundleArgs, BundleForm, BundleVerb, ClassVerb, CompletionArgs, CreateActorArgs, ExecArgs, InspectArgs,

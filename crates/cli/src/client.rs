@@ -15,6 +15,7 @@ pub(crate) use trust::read_bundle;
 use connection::Connection;
 use credence_model::refusal::{Kind, Refusal};
 use credence_server::api::list::{Listed, PAGE_ITEMS_MAX};
+use credence_telemetry::trace::{self, TraceContext};
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -130,11 +131,12 @@ impl Client {
     /// The bytes of a successful answer.
     pub(crate) async fn send_raw(&self, call: Call) -> Result<Vec<u8>, Failure> {
         let key = (call.method != Method::GET).then(idempotency_key).transpose()?;
+        let trace = trace();
         let mut attempt = 1;
         loop {
-            let failure = match self.attempt(&call, key.as_deref()).await {
+            let failure = match self.attempt(&call, key.as_deref(), trace).await {
                 Ok(body) => return Ok(body),
-                Err(failure) => failure,
+                Err(failure) => failure.request(trace.id()),
             };
             let pause_ms = failure.refusal.retry_after_ms.filter(|_| failure.refusal.kind == Kind::Unavailable);
             match pause_ms {
@@ -147,9 +149,12 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, call: &Call, key: Option<&str>) -> Result<Vec<u8>, Failure> {
-        let mut request =
-            http::Request::builder().method(&call.method).uri(&call.path).header(http::header::HOST, "credence");
+    async fn attempt(&self, call: &Call, key: Option<&str>, trace: TraceContext) -> Result<Vec<u8>, Failure> {
+        let mut request = http::Request::builder()
+            .method(&call.method)
+            .uri(&call.path)
+            .header(http::header::HOST, "credence")
+            .header(trace::HEADER, trace.to_string());
         if !call.body.is_empty() {
             request = request.header(http::header::CONTENT_TYPE, "application/json");
         }
@@ -173,6 +178,14 @@ fn refused(status: StatusCode, body: &[u8]) -> Failure {
     }
     let kind = if status.is_server_error() { Kind::Unavailable } else { Kind::Malformed };
     Failure::new(kind, format!("the server answered {status} without saying why")).hint("Is it a Credence server?")
+}
+
+/// What this request is called in every log on its way.
+fn trace() -> TraceContext {
+    let mut random = [0; 24];
+    // Without randomness it has a name that others have, too.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    TraceContext::begin(random)
 }
 
 /// 128 random bits: nobody else's retry can be answered with our answer.

@@ -1,6 +1,6 @@
 //! What the verbs that stay have in common: their log on standard error, and how they are told to end.
 
-use crate::args::EndingArgs;
+use crate::args::{EndingArgs, LogFormat};
 use crate::environment::{self, Environment};
 use crate::failure::Failure;
 use credence_model::refusal::Kind;
@@ -49,14 +49,17 @@ async fn stdin_closed() {
 }
 
 /// Writes the log of this process to standard error: what `CREDENCE_LOG` names, else `default`.
-pub(crate) fn write_log(environment: &Environment, default: &str) -> Result<(), Failure> {
+pub(crate) fn write_log(environment: &Environment, default: &str, written: LogFormat) -> Result<(), Failure> {
     let filter = environment.log.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Failure::used_wrongly(format!("CREDENCE_LOG cannot be read: {error}")).hint("Write e.g. info")
     })?;
     let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // Only the first log of a process counts.
-    let _ = format.with_ansi(environment.color).try_init();
+    let _ = match written {
+        LogFormat::Text => format.with_ansi(environment.color).try_init(),
+        LogFormat::Json => format.json().flatten_event(true).with_span_list(false).try_init(),
+    };
     Ok(())
 }
 

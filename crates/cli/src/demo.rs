@@ -11,7 +11,7 @@ mod programs;
 mod stage;
 mod tool;
 
-use crate::args::{DemoArgs, EndingArgs};
+use crate::args::{DemoArgs, EndingArgs, LogFormat};
 use crate::daemon::Ending;
 use crate::failure::Failure;
 use crate::session::Session;
@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 /// Shows it.
 pub(crate) async fn run(args: DemoArgs, session: &Session) -> Result<ExitCode, Failure> {
-    let mut ending = Ending::catch(EndingArgs { until_stdin_closes: false })?;
+    let mut ending = Ending::catch(EndingArgs { until_stdin_closes: false, log_format: LogFormat::Text })?;
     let stage = || Stage::new(session.out, session.environment.terminal);
     let programs = programs::find(&stage()).await?;
     // The time begins when everything is built.

@@ -13,6 +13,8 @@ pub(crate) struct Failure {
     pub(crate) refusal: Refusal,
     /// Where in a file: `class.yaml:14:7`.
     pub(crate) place: Option<String>,
+    /// What the request is called in the logs of server and node.
+    request: Option<String>,
     exit: Exit,
 }
 
@@ -32,7 +34,7 @@ pub(crate) enum Exit {
 impl Failure {
     /// A command line that cannot be meant so.
     pub(crate) fn used_wrongly(message: impl Into<String>) -> Self {
-        Self { refusal: Refusal::new(Kind::Malformed, message), place: None, exit: Exit::UsedWrongly }
+        Self { refusal: Refusal::new(Kind::Malformed, message), place: None, request: None, exit: Exit::UsedWrongly }
     }
 
     /// Something of this kind, with this message.
@@ -43,7 +45,7 @@ impl Failure {
     /// Whoever read standard output does not any more (`credence … | head`): end quietly.
     pub(crate) fn output_closed() -> Self {
         let refusal = Refusal::new(Kind::Unavailable, "standard output was closed");
-        Self { refusal, place: None, exit: Exit::OutputClosed }
+        Self { refusal, place: None, request: None, exit: Exit::OutputClosed }
     }
 
     /// Whether there is anything to tell.
@@ -79,6 +81,13 @@ impl Failure {
         self
     }
 
+    /// Says what the request is called in the logs of server and node.
+    #[must_use]
+    pub(crate) fn request(mut self, id: String) -> Self {
+        self.request = Some(id);
+        self
+    }
+
     /// The exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.exit {
@@ -89,7 +98,7 @@ impl Failure {
         })
     }
 
-    /// The same as an object: `kind`, `message`, and `field`, `hint`, `retry_after_ms`, `place` where they are known.
+    /// The same as an object: `kind`, `message`, and `field`, `hint`, `retry_after_ms`, `place`, `request` where they are known.
     pub(crate) fn to_json(&self) -> String {
         #[derive(Serialize)]
         struct Shown<'f> {
@@ -97,8 +106,10 @@ impl Failure {
             refusal: &'f Refusal,
             #[serde(skip_serializing_if = "Option::is_none")]
             place: Option<&'f str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            request: Option<&'f str>,
         }
-        let shown = Shown { refusal: &self.refusal, place: self.place.as_deref() };
+        let shown = Shown { refusal: &self.refusal, place: self.place.as_deref(), request: self.request.as_deref() };
         serde_json::to_string_pretty(&shown).unwrap_or_default()
     }
 }
@@ -112,7 +123,7 @@ fn says(message: &str, cause: &str) -> bool {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let exit = if refusal.kind == Kind::Unavailable { Exit::Unavailable } else { Exit::Refused };
-        Self { refusal, place: None, exit }
+        Self { refusal, place: None, request: None, exit }
     }
 }
 
@@ -126,7 +137,10 @@ impl From<InvalidText> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.refusal)?;
-        self.place.as_ref().map_or(Ok(()), |place| write!(f, "  ({place})"))
+        self.place.as_ref().map_or(Ok(()), |place| write!(f, "  ({place})"))?;
+        // Whoever wrote something wrong has no use for a log; whoever could not be served does.
+        let is_ours = matches!(self.refusal.kind, Kind::Unavailable | Kind::Limited | Kind::Bug);
+        self.request.as_ref().filter(|_| is_ours).map_or(Ok(()), |id| write!(f, "  (request {id})"))
     }
 }
 

@@ -6,18 +6,18 @@
 use crate::intake::{Intake, LANE_QUEUED, LANE_QUEUED_MAX, Lane, Outlet, QUEUED, QUEUED_MAX, Turned, intake};
 use crate::meter::{Metered, Meters};
 use crate::registry::{Answered, CellError, Registry, StartReport};
-use crate::sinks::{DIRECTIVES_QUEUED_MAX, Sinks};
+use crate::sinks::{DIRECTIVES_QUEUED_MAX, Directed, Sinks};
 use credence_journal::Journal;
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Command, Held, Request, Unbind};
 use credence_model::decide::Entropy;
-use credence_model::directive::Directive;
 use credence_model::event::Entry;
 use credence_model::id::{NodeName, WorkerRef};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::settings::Settings;
 use credence_model::state::State;
 use credence_model::time::Timestamp;
+use credence_telemetry::trace::TraceContext;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ pub struct Attachment {
     /// What the node must end at once.
     pub unbind: Vec<Unbind>,
     /// What the node is to be told. Closed when the stream is over.
-    pub directives: mpsc::Receiver<Directive>,
+    pub directives: mpsc::Receiver<Directed>,
 }
 
 /// A handle to a running cell. Clones speak to the same one.
@@ -90,7 +90,8 @@ impl std::fmt::Debug for Message {
 
 struct Submitted {
     request: Request,
-    sink: Option<mpsc::Sender<Directive>>,
+    trace: Option<TraceContext>,
+    sink: Option<mpsc::Sender<Directed>>,
     reply: oneshot::Sender<Result<Answered, Refusal>>,
 }
 
@@ -120,8 +121,14 @@ impl Cell {
 
     /// Decides and records a request.
     pub async fn submit(&self, request: Request) -> Result<Answered, Refusal> {
+        self.submit_traced(request, None).await
+    }
+
+    /// Decides and records a request of which more is told elsewhere, under this id.
+    pub async fn submit_traced(&self, request: Request, trace: Option<TraceContext>) -> Result<Answered, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.send(Lane::of(&request.command), Message::Submit(Box::new(Submitted { request, sink: None, reply })))?;
+        let lane = Lane::of(&request.command);
+        self.send(lane, Message::Submit(Box::new(Submitted { request, trace, sink: None, reply })))?;
         answer.await.map_err(|_| stopped())?
     }
 
@@ -137,7 +144,7 @@ impl Cell {
         let caller = Caller::Node { name: node.clone() };
         let request = Request { caller, idempotency_key: None, command: Command::AttachNode { node, workers, held } };
         let lane = Lane::of(&request.command);
-        self.send(lane, Message::Submit(Box::new(Submitted { request, sink: Some(sink), reply })))?;
+        self.send(lane, Message::Submit(Box::new(Submitted { request, trace: None, sink: Some(sink), reply })))?;
         match answer.await.map_err(|_| stopped())??.answer {
             Answer::Attached { session, unbind } => Ok(Attachment { session, unbind, directives }),
             _ => Err(Refusal::new(Kind::Bug, "attaching a node was answered with something else")),
@@ -287,6 +294,7 @@ impl Runner {
         if !submitted.is_empty() {
             self.meters.batch.observe(submitted.len() as f64);
         }
+        let traces: Vec<_> = submitted.iter().map(|one| one.trace).collect();
         let (mut requests, mut replies): (Vec<_>, Vec<_>) =
             submitted.into_iter().map(|one| (one.request, Some((one.sink, one.reply)))).unzip();
         if now.ms_since(self.expired_at) >= EXPIRE_EVERY_MS {
@@ -307,7 +315,10 @@ impl Runner {
                     }
                     answered.push((reply, answer));
                 }
-                turn.directives.into_iter().for_each(|directive| self.sinks.deliver(directive));
+                for (directive, cause) in turn.directives.into_iter().zip(turn.causes) {
+                    let trace = cause.and_then(|nth| traces.get(nth).copied().flatten());
+                    self.sinks.deliver(Directed { directive, trace });
+                }
                 for (reply, answer) in answered {
                     // The caller may have gone away; what it asked for is recorded all the same.
                     let _ = reply.send(answer);

@@ -14,7 +14,7 @@ pub use cell::{Attachment, BATCH_REQUESTS_MAX, Cell, EXPIRE_EVERY_MS, Edge, SNAP
 pub use intake::{LANE_QUEUED_MAX, QUEUED_MAX};
 pub use meter::Meters;
 pub use registry::{Answered, BegunSnapshot, CellError, Registry, StartReport, Turn};
-pub use sinks::DIRECTIVES_QUEUED_MAX;
+pub use sinks::{DIRECTIVES_QUEUED_MAX, Directed};
 
 use credence_telemetry::limit::Limit;
 

@@ -79,6 +79,8 @@ pub struct Turn {
     pub answers: Vec<Result<Answered, Refusal>>,
     /// What the nodes are to be told, in order: everything but the orders in `answers`.
     pub directives: Vec<Directive>,
+    /// For each directive the request that caused it, by its place; `None` where none alone did.
+    pub causes: Vec<Option<usize>>,
     /// The entries recorded.
     pub entries: Vec<Entry>,
 }
@@ -137,9 +139,10 @@ impl Registry {
     ) -> Result<Turn, CellError> {
         let now = self.journal_time(now);
         let mut draft = Draft::new(requests.len());
-        for request in requests {
+        for (nth, request) in requests.iter().enumerate() {
             let answered = self.decide_one(&mut draft, request, now, &entropy());
             draft.turn.answers.push(answered);
+            draft.turn.causes.resize(draft.turn.directives.len(), Some(nth));
         }
         let schedule = Request { caller: Caller::System, idempotency_key: None, command: Command::Schedule };
         while !self.state.waiting.is_empty() {
@@ -150,6 +153,7 @@ impl Registry {
                 break;
             }
         }
+        draft.turn.causes.resize(draft.turn.directives.len(), None);
         let Draft { turn, batch, .. } = draft;
         self.journal.append(self.fence, &batch)?;
         Ok(turn)
@@ -289,7 +293,12 @@ struct Draft {
 
 impl Draft {
     fn new(requests: usize) -> Self {
-        let turn = Turn { answers: Vec::with_capacity(requests), directives: Vec::new(), entries: Vec::new() };
+        let turn = Turn {
+            answers: Vec::with_capacity(requests),
+            directives: Vec::new(),
+            causes: Vec::new(),
+            entries: Vec::new(),
+        };
         Self { turn, batch: Vec::new(), bytes: 0 }
     }
 

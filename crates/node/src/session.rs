@@ -11,7 +11,9 @@ use credence_credential::bundle::Bundle;
 use credence_credential::tls::TlsError;
 use credence_model::refusal::{Kind, Refusal};
 use credence_telemetry::limit::Limit;
+use credence_telemetry::trace::TraceContext;
 use credence_wire::node::node_service_client::NodeServiceClient;
+use credence_wire::node::{ToNode, to_node};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -38,6 +40,23 @@ pub(crate) struct Session {
     pub(crate) bundles: watch::Receiver<Arc<Bundle>>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) channel: watch::Sender<Option<Channel>>,
+}
+
+/// Writes down which request led to a message, if that is told; what it is then is the hub's.
+fn note(message: ToNode) -> Option<to_node::Message> {
+    if let Some(trace) = TraceContext::parse(&message.traceparent) {
+        let request = trace.id();
+        match &message.message {
+            Some(to_node::Message::Bind(bind)) => {
+                tracing::info!(request, binding = %bind.binding.escape_debug(), "told to hold a binding");
+            }
+            Some(to_node::Message::Unbind(unbind)) => {
+                tracing::info!(request, binding = %unbind.binding.escape_debug(), "told to end a binding");
+            }
+            _ => {}
+        }
+    }
+    message.message
 }
 
 impl Session {
@@ -81,7 +100,7 @@ impl Session {
                 _ = &mut is_cut => break Refusal::new(Kind::Unavailable, "this node cut the stream"),
             };
             match message {
-                Ok(Some(message)) => match message.message {
+                Ok(Some(message)) => match note(message) {
                     Some(message) => self.tell(stream, StreamEvent::Heard(Box::new(message))).await,
                     // Of a newer version; what is needed is refused where it is missed.
                     None => tracing::warn!("the control plane said something that this version does not know"),

@@ -18,10 +18,12 @@ use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::trace::{self, TraceContext};
 use credence_wire::node::node_service_server::NodeServiceServer;
-use http::Method;
+use http::{HeaderMap, HeaderValue, Method};
 use std::sync::Arc;
 use tower::ServiceExt as _;
+use tracing::Instrument as _;
 
 /// A row for an RPC.
 #[derive(Debug, Clone, Copy)]
@@ -107,20 +109,50 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
 fn answering(app: &Arc<App>, route: Route) -> MethodRouter {
     let filter = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::GET);
     let (app, route) = (Arc::clone(app), Arc::new(route));
-    on(filter, move |request: http::Request<Body>| {
+    on(filter, move |mut request: http::Request<Body>| {
         let (app, route) = (Arc::clone(&app), Arc::clone(&route));
-        async move {
+        let trace = named(request.headers_mut());
+        let span = tracing::info_span!("request", id = trace.id(), method = %route.method, path = route.path);
+        let answer = async move {
             app.meters.requested();
             let answer = route.answer(Arc::clone(&app), request).await;
-            answer.unwrap_or_else(|refusal| {
-                app.meters.refused(refusal.kind);
-                if refusal.kind == Kind::Bug {
-                    tracing::error!(method = %route.method, path = route.path, %refusal, "a request found a bug");
+            let mut answer = match answer {
+                Ok(answer) => {
+                    // Reading is asked often and changes nothing.
+                    match route.method {
+                        Method::GET => tracing::debug!("answered"),
+                        _ => tracing::info!("answered"),
+                    }
+                    answer
                 }
-                problem::http(refusal)
-            })
-        }
+                Err(refusal) => {
+                    app.meters.refused(refusal.kind);
+                    match refusal.kind {
+                        Kind::Bug => tracing::error!(%refusal, "a request found a bug"),
+                        _ => tracing::info!(%refusal, "refused"),
+                    }
+                    problem::http(refusal)
+                }
+            };
+            tell(answer.headers_mut(), trace);
+            answer
+        };
+        answer.instrument(span)
     })
+}
+
+/// Says which request this is to whoever reads its headers from here on.
+fn named(headers: &mut HeaderMap) -> TraceContext {
+    let trace = input::trace(headers);
+    tell(headers, trace);
+    trace
+}
+
+fn tell(headers: &mut HeaderMap, trace: TraceContext) {
+    // A trace is written in letters, digits and dashes, which every header may hold.
+    if let Ok(value) = HeaderValue::try_from(trace.to_string()) {
+        headers.insert(trace::HEADER, value);
+    }
 }
 
 fn calling(app: &Arc<App>, rpc: Rpc) -> MethodRouter {

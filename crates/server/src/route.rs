@@ -13,6 +13,7 @@ use credence_control::Answered;
 use credence_model::caller::Caller;
 use credence_model::command::{Command, Request};
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::trace::TraceContext;
 use futures_util::future::BoxFuture;
 use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -34,6 +35,8 @@ pub(crate) struct Ask<Q = Nothing, B = Nothing> {
     pub(crate) body: B,
     /// Names a retry of the same command.
     pub(crate) idempotency_key: Option<String>,
+    /// Which request this is, in logs.
+    pub(crate) trace: TraceContext,
     /// The version that the caller read (`If-Match`).
     pub(crate) if_match: Option<u64>,
     path: Vec<(String, String)>,
@@ -110,6 +113,7 @@ async fn read<Q: DeserializeOwned, B: DeserializeOwned>(
     Ok(Ask {
         app,
         caller: standing.caller,
+        trace: input::trace(&parts.headers),
         query: input::query(&parts.uri)?,
         idempotency_key: input::idempotency_key(&parts.headers)?,
         if_match: input::if_match(&parts.headers)?,
@@ -140,6 +144,7 @@ impl<Q, B> Ask<Q, B> {
         let Some(caller) = self.caller.clone() else {
             return Err(Refusal::new(Kind::Bug, "a command without a caller"));
         };
-        self.app.cell.submit(Request { caller, idempotency_key: self.idempotency_key.clone(), command }).await
+        let request = Request { caller, idempotency_key: self.idempotency_key.clone(), command };
+        self.app.cell.submit_traced(request, Some(self.trace)).await
     }
 }

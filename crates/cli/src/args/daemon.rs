@@ -1,6 +1,6 @@
 //! What was typed after the verbs that stay: `dev`, `server`, `node`, `run`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use credence_model::id::{ActorId, ClassRef, NodeName};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,12 +8,25 @@ use std::path::PathBuf;
 /// Most workers of `credence dev`.
 pub(crate) const DEV_WORKERS_MAX: u32 = 64;
 
+/// How a log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// How a verb that stays is told to end, besides SIGINT and SIGTERM.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct EndingArgs {
     /// End when standard input is closed: for programs that start this one and must not leave it behind
     #[arg(long, hide = true)]
     pub(crate) until_stdin_closes: bool,
+    /// How to write the log on standard error: text, or json (one object a line, with the id of the request)
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    pub(crate) log_format: LogFormat,
 }
 
 /// `credence dev`.

@@ -57,6 +57,20 @@ async fn an_unavailable_server_is_asked_again_with_the_same_idempotency_key() {
 }
 
 #[tokio::test]
+async fn every_attempt_is_the_same_request_in_the_logs_and_the_error_names_it() {
+    let busy = r#"{"error":{"kind":"unavailable","message":"busy","retry_after_ms":1}}"#;
+    let scripted = Scripted::start(vec![answer("503 Service Unavailable", busy); 4]);
+    let failure = scripted.client.send_raw(Call::get("/v1/actors")).await.expect_err("busy");
+    let asked = scripted.asked.lock().expect("lock").clone();
+    let ids: std::collections::BTreeSet<_> =
+        asked.iter().filter_map(|request| request.split_once("traceparent: 00-")?.1.get(..32)).collect();
+    assert_eq!((asked.len(), ids.len()), (4, 1), "{asked:?}");
+    let id = ids.first().expect("one");
+    assert!(failure.to_string().ends_with(&format!("(request {id})")), "{failure}");
+    assert!(failure.to_json().contains(&format!("\"request\": \"{id}\"")), "{}", failure.to_json());
+}
+
+#[tokio::test]
 async fn it_is_not_asked_for_ever() {
     let server = Scripted::start(vec![answer("503 Service Unavailable", LATER); 10]);
     let failure = server.client.send::<Done>(Call::get("/v1/x")).await.expect_err("unavailable");

@@ -38,7 +38,7 @@ const CONNECT_SECS_MAX: u64 = 20;
 const SUSPEND_MS: u64 = 20_000;
 
 pub(super) async fn run(args: DevArgs, session: &Session) -> Result<(), Failure> {
-    write_log(&session.environment, "warn")?;
+    write_log(&session.environment, "warn", args.ending.log_format)?;
     let home = session.environment.home.clone().ok_or_else(|| {
         Failure::used_wrongly("there is no home directory to keep things in").hint("Set CREDENCE_HOME to a directory")
     })?;

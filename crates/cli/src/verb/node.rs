@@ -25,7 +25,7 @@ struct Started {
 }
 
 pub(super) async fn run(args: NodeArgs, session: &Session) -> Result<(), Failure> {
-    write_log(&session.environment, "info")?;
+    write_log(&session.environment, "info", args.ending.log_format)?;
     let mut ending = Ending::catch(args.ending)?;
     let join_token = args.join_token_file.as_deref().map(read_token).transpose()?;
     let config = resolve(args)?;

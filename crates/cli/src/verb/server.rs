@@ -24,7 +24,7 @@ struct Started {
 }
 
 pub(super) async fn run(args: ServerArgs, session: &Session) -> Result<(), Failure> {
-    write_log(&session.environment, "info")?;
+    write_log(&session.environment, "info", args.ending.log_format)?;
     let mut ending = Ending::catch(args.ending)?;
     let server = start(resolve(args)?).await?;
     tell(&server, session.out)?;

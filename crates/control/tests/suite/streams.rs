@@ -4,13 +4,14 @@ use crate::fixture::{
     alpha, apply_class, apply_pool, attest, by_admin, cell, create, held, join_token, keys, report, resume, spec,
     suspend, worker,
 };
-use credence_control::{Attachment, Cell, DIRECTIVES_QUEUED_MAX};
+use credence_control::{Attachment, Cell, DIRECTIVES_QUEUED_MAX, Directed};
 use credence_journal::{Fault, MemoryDisk};
 use credence_model::actor::Outcome;
 use credence_model::command::{Command, Report};
 use credence_model::directive::{Bind, Directive};
 use credence_model::id::NodeName;
 use credence_model::refusal::Kind;
+use credence_telemetry::trace::TraceContext;
 
 async fn ok(cell: &Cell, command: Command) {
     cell.submit(by_admin(command)).await.unwrap();
@@ -31,8 +32,8 @@ async fn attach(cell: &Cell) -> Attachment {
     attachment
 }
 
-fn bind(directive: Directive) -> Bind {
-    match directive {
+fn bind(directed: Directed) -> Bind {
+    match directed.directive {
         Directive::Bind(bind) => *bind,
         other => panic!("expected Bind: {other:?}"),
     }
@@ -46,10 +47,27 @@ async fn a_binding_is_on_its_way_before_whoever_asked_is_answered() {
     let bound = bind(attachment.directives.try_recv().unwrap());
     assert_eq!((bound.session, bound.epoch.0), (1, 1));
     ok(&cell, suspend("a-1")).await;
-    let unbind = attachment.directives.try_recv().unwrap();
+    let unbind = attachment.directives.try_recv().unwrap().directive;
     assert!(matches!(unbind, Directive::Unbind { unbind, .. } if unbind.binding == bound.binding));
     cell.stop().await;
     assert!(attachment.directives.recv().await.is_none(), "the end of the cell is the end of its streams");
+}
+
+#[tokio::test]
+async fn what_a_node_is_told_carries_the_id_of_the_request_that_caused_it() {
+    let cell = furnished(&MemoryDisk::new()).await;
+    let mut attachment = attach(&cell).await;
+    let trace = TraceContext::begin([5; 24]);
+    // In one turn with others, each has its own.
+    let others = (0..8).map(|nth| cell.submit_traced(by_admin(create(&format!("b-{nth}"))), None));
+    let others: Vec<_> = others.map(Box::pin).collect();
+    cell.submit_traced(by_admin(resume("a-1")), Some(trace)).await.unwrap();
+    drop(others);
+    let told = attachment.directives.recv().await.unwrap();
+    assert!(matches!(told.directive, Directive::Bind(_)) && told.trace == Some(trace), "{told:?}");
+    ok(&cell, suspend("a-1")).await;
+    assert_eq!(attachment.directives.recv().await.unwrap().trace, None);
+    cell.stop().await;
 }
 
 #[tokio::test]
@@ -67,7 +85,7 @@ async fn a_newer_stream_replaces_an_older_one() {
     // The end of the older stream is no news about the node.
     cell.submit(report(1, Report::Detached)).await.unwrap();
     ok(&cell, suspend("a-1")).await;
-    assert!(matches!(newer.directives.recv().await, Some(Directive::Unbind { .. })));
+    assert!(matches!(newer.directives.recv().await.map(|directed| directed.directive), Some(Directive::Unbind { .. })));
     cell.stop().await;
 }
 

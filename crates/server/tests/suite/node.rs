@@ -65,6 +65,33 @@ async fn an_actor_keeps_its_identity_over_suspension_and_gets_a_new_epoch() {
 }
 
 #[tokio::test]
+async fn one_request_is_found_again_in_its_answer_and_at_the_node() {
+    const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let house = House::furnished().await;
+    let node = Node::join(&house, "alpha").await;
+    let mut line = node.attach(&house, &["w1"], Vec::new()).await;
+    house.admin().post("/v1/actors", &actor("a-1")).await.ok();
+    let traceparent = format!("00-{ID}-00f067aa0ba902b7-01");
+    let headers = [("traceparent", traceparent.as_str()), ("content-type", "application/json")];
+    let resumed = house.admin().send("POST", "/v1/actors/finance/a-1/resume", &headers, b"{}").await;
+    assert_eq!((resumed.status, resumed.headers["traceparent"].to_str().unwrap()), (200, traceparent.as_str()));
+    loop {
+        let (told, message) = line.hear_traced().await;
+        if matches!(message, to_node::Message::Bind(_)) {
+            assert_eq!(told, traceparent);
+            break;
+        }
+        assert_eq!(told, "", "nothing else was caused by it");
+    }
+    // What cannot be read is as if it were not there, and a refusal has a name, too.
+    let headers = [("traceparent", "00-nonsense"), ("content-type", "application/json")];
+    let refused = house.admin().send("POST", "/v1/actors/finance/no-one/resume", &headers, b"{}").await;
+    let named = refused.headers["traceparent"].to_str().unwrap();
+    assert!(refused.status == 404 && named.len() == 55 && named.starts_with("00-"), "{named}");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_token_of_an_actor_is_minted_for_an_audience_and_verified_for_no_other() {
     let (house, _node, mut line, bind) = running().await;
     let mint = MintJwt { request: 7, held: Some(held(&bind)), audience: vec!["tool".into()] };

@@ -146,6 +146,13 @@ impl Line {
         Ok(message?.expect("the stream is over").message.expect("a known message"))
     }
 
+    /// The next message with what it says of the request that led to it.
+    pub(crate) async fn hear_traced(&mut self) -> (String, to_node::Message) {
+        let heard = tokio::time::timeout(PATIENCE, self.from.message()).await.expect("nothing was said");
+        let heard = heard.expect("the stream is open").expect("a message");
+        (heard.traceparent, heard.message.expect("of a known kind"))
+    }
+
     pub(crate) async fn hear(&mut self) -> to_node::Message {
         self.next().await.unwrap_or_else(|status| panic!("the stream ended: {status}"))
     }

@@ -61,6 +61,9 @@ pub mod from_node {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToNode {
+    /// The request that led to this, as a traceparent (W3C Trace Context); empty if none is known. For logs only.
+    #[prost(string, tag = "15")]
+    pub traceparent: ::prost::alloc::string::String,
     #[prost(oneof = "to_node::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub message: ::core::option::Option<to_node::Message>,
 }

@@ -14,13 +14,13 @@ use super::convert;
 use crate::app::{App, stopped};
 use crate::call::Question;
 use crate::problem;
-use credence_control::{Answered, Attachment};
+use credence_control::{Answered, Attachment, Directed};
 use credence_model::caller::Caller;
 use credence_model::command::{Command, Report};
-use credence_model::directive::Directive;
 use credence_model::id::{Digest, NodeName};
 use credence_model::refusal::{Kind, Refusal};
 use credence_telemetry::limit::Limit;
+use credence_telemetry::trace::TraceContext;
 use credence_wire::node as wire;
 use credence_wire::node::{from_node, reply, to_node};
 use futures_util::StreamExt as _;
@@ -173,7 +173,7 @@ impl Session {
         mut self,
         unbind: Vec<credence_model::command::Unbind>,
         mut from_node: Streaming<wire::FromNode>,
-        mut directives: mpsc::Receiver<Directive>,
+        mut directives: mpsc::Receiver<Directed>,
         mut questions: mpsc::Receiver<Question>,
     ) -> Result<(), Refusal> {
         let silence = self.welcome(unbind).await?;
@@ -233,7 +233,12 @@ impl Session {
     }
 
     async fn send(&self, message: to_node::Message) -> Result<(), Refusal> {
-        let message = wire::ToNode { message: Some(message) };
+        self.send_traced(message, None).await
+    }
+
+    async fn send_traced(&self, message: to_node::Message, trace: Option<TraceContext>) -> Result<(), Refusal> {
+        let traceparent = trace.map(|trace| trace.to_string()).unwrap_or_default();
+        let message = wire::ToNode { traceparent, message: Some(message) };
         let sent = self.out.send_timeout(Ok(message), Duration::from_secs(SEND_TIMEOUT_SECS)).await;
         sent.map_err(|error| {
             if matches!(error, mpsc::error::SendTimeoutError::Timeout(_)) {

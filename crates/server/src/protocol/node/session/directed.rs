@@ -3,19 +3,23 @@
 use super::{After, RESERVOIR_KEYS, Session};
 use crate::problem;
 use crate::protocol::node::convert;
-use credence_control::Answered;
+use credence_control::{Answered, Directed};
 use credence_model::command::Answer;
 use credence_model::directive::{Bind, Directive};
 use credence_model::order::{JwtOrder, X509Order};
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::trace::TraceContext;
 use credence_wire::node as wire;
 use credence_wire::node::{bind_process_result, to_node};
 
 impl Session {
-    pub(super) async fn directed(&mut self, directive: Directive) -> Result<(), Refusal> {
-        match directive {
-            Directive::Bind(bind) => self.bind(&bind).await,
-            Directive::Unbind { unbind, .. } => self.send(to_node::Message::Unbind(convert::unbind(unbind))).await,
+    pub(super) async fn directed(&mut self, directed: Directed) -> Result<(), Refusal> {
+        let trace = directed.trace;
+        match directed.directive {
+            Directive::Bind(bind) => self.bind(&bind, trace).await,
+            Directive::Unbind { unbind, .. } => {
+                self.send_traced(to_node::Message::Unbind(convert::unbind(unbind)), trace).await
+            }
             // Orders come with the answer to the report that caused them, and the end of a session closes the queue.
             Directive::X509 { .. }
             | Directive::Jwt { .. }
@@ -25,7 +29,7 @@ impl Session {
     }
 
     /// The binding and its first X.509-SVID in one push: possession of the key was checked before.
-    async fn bind(&mut self, bind: &Bind) -> Result<(), Refusal> {
+    async fn bind(&mut self, bind: &Bind, trace: Option<TraceContext>) -> Result<(), Refusal> {
         if bind.session != self.number {
             return Ok(());
         }
@@ -33,7 +37,7 @@ impl Session {
             Refusal::new(Kind::Bug, format!("the key of binding {} was not offered on this stream", bind.binding))
         })?;
         let chain = self.app.signer.x509(&bind.order, &spki)?;
-        self.send(to_node::Message::Bind(convert::bind(bind, chain)?)).await?;
+        self.send_traced(to_node::Message::Bind(convert::bind(bind, chain)?), trace).await?;
         self.want_keys().await
     }
 
