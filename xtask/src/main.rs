@@ -8,6 +8,7 @@
 
 mod check;
 mod ci;
+mod fuzz;
 mod generate;
 mod needs;
 mod sim;
@@ -61,6 +62,8 @@ enum Command {
     },
     /// Run the seeded simulator over model, cell and node logic
     Sim(sim::Simulation),
+    /// Fuzz every parser of bytes from strangers (docs/testing.md)
+    Fuzz(fuzz::Fuzzing),
     /// What continuous integration runs: check, test, then a few hundred simulator seeds
     Ci,
 }
@@ -74,6 +77,7 @@ impl Command {
             Self::Gen => generate::write(),
             Self::Golden { arguments } => suite::accept_golden(&arguments),
             Self::Sim(simulation) => simulation.run(),
+            Self::Fuzz(fuzzing) => fuzzing.run(),
             Self::Ci => ci::run(),
         }
     }

@@ -41,6 +41,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("credence-examples", &["credential", "model"]),
     // Fakes, the simulator, black-box suites: above everything, below nothing.
     ("credence-testkit", &["server", "node", "control", "journal", "issuer", "attest", "credential", "model", "wire"]),
+    // What libFuzzer needs around the functions of the testkit.
+    ("credence-fuzz", &["testkit"]),
     ("xtask", &[]),
 ];
 

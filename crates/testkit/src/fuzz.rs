@@ -1,0 +1,74 @@
+//! Bytes from strangers: one function for each parser of bytes that Credence did not write itself.
+//!
+//! Each takes any bytes and fails (panics) when a law does not hold. "Does not panic" is only the first of them: the same
+//! bytes get the same answer twice, what is accepted is written back to the same meaning, nothing becomes larger than its
+//! limit, a signature covers what is believed, and where a second implementation exists the two agree.
+//!
+//! The functions are plain, so that a property test, a corpus file and libFuzzer (`fuzz/`, `cargo xtask fuzz`) run the same
+//! code. None keeps anything between calls that could change an answer, but for [`http`], which asks one running server.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "to fail is how a law is reported; clippy exempts only test functions"
+)]
+
+mod archive;
+mod config;
+mod credential;
+mod http;
+mod journal;
+mod model;
+
+pub use archive::archive;
+pub use config::{node_config, server_config};
+pub use credential::{bundle, certificate, join_token, jwt_svid, request};
+pub use http::http;
+pub use journal::{journal, snapshot};
+pub use model::{entry, spiffe_id, state};
+
+/// A parser under test.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name: of the function, of the fuzz target, and of the directory of its corpus.
+    pub name: &'static str,
+    /// Fails when a law does not hold for these bytes.
+    pub check: fn(&[u8]),
+}
+
+/// Every parser of bytes from strangers.
+pub const TARGETS: &[Target] = &[
+    Target { name: "archive", check: archive },
+    Target { name: "bundle", check: bundle },
+    Target { name: "certificate", check: certificate },
+    Target { name: "entry", check: entry },
+    Target { name: "http", check: http },
+    Target { name: "join_token", check: join_token },
+    Target { name: "journal", check: journal },
+    Target { name: "jwt_svid", check: jwt_svid },
+    Target { name: "node_config", check: node_config },
+    Target { name: "request", check: request },
+    Target { name: "server_config", check: server_config },
+    Target { name: "snapshot", check: snapshot },
+    Target { name: "spiffe_id", check: spiffe_id },
+    Target { name: "state", check: state },
+];
+
+/// Longest message of a refusal, in bytes: whoever sends much gets no large answer.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// A directory that only lives in memory where the system has one: thousands are made in a second.
+fn scratch() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("a directory for the files of one run")
+}
+
+/// A refusal is a text of bounded size that is the same each time.
+#[track_caller]
+fn refused_alike(one: impl std::fmt::Display, two: impl std::fmt::Display) {
+    let message = one.to_string();
+    assert_eq!(message, two.to_string(), "refused twice, for two reasons");
+    assert!(!message.is_empty() && message.len() <= MESSAGE_BYTES_MAX, "a message of {} bytes", message.len());
+}

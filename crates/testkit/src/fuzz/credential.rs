@@ -1,0 +1,112 @@
+//! What a peer shows to prove who it is: certificates, requests, tokens, bundles.
+//!
+//! `crates/testkit/fixtures/fuzz` holds an authority's public bundle with one X.509-SVID and one JWT-SVID. Its keys were
+//! thrown away, so nothing else that it signed can ever be accepted.
+
+use super::refused_alike;
+use credence_attest::join_token::{JoinToken, TEXT_BYTES};
+use credence_credential::bundle::{self, Bundle};
+use credence_credential::key::KeyAlgorithm;
+use credence_credential::{csr, jwt_svid, pem, x509_svid};
+use credence_model::spiffe_id::TrustDomain;
+use credence_model::time::Timestamp;
+use std::sync::LazyLock;
+
+/// A moment at which the fixtures are valid.
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+/// For whom the token is.
+const AUDIENCE: &str = "tool";
+const LEAF: &[u8] = include_bytes!("../../fixtures/fuzz/leaf.der");
+const TOKEN: &str = include_str!("../../fixtures/fuzz/token.txt");
+const BUNDLE: &[u8] = include_bytes!("../../fixtures/fuzz/bundle.json");
+
+static AUTHORITY: LazyLock<Bundle> = LazyLock::new(|| bundle::read(&trust_domain(), BUNDLE).expect("the fixture"));
+
+fn trust_domain() -> TrustDomain {
+    TrustDomain::parse("td.test").expect("a name")
+}
+
+/// A certificate says the same twice; only the one that the authority signed is believed, and it says what was signed.
+pub fn certificate(bytes: &[u8]) {
+    match (x509_svid::inspect(bytes), x509_svid::inspect(bytes)) {
+        (Ok(one), Ok(two)) => {
+            assert_eq!(one, two);
+            serde_json::to_string(&one).expect("can be shown");
+        }
+        (Err(one), Err(two)) => refused_alike(one, two),
+        (one, two) => panic!("read in two ways: {one:?} and {two:?}"),
+    }
+    if let Ok(believed) = x509_svid::verify(&[bytes], AUTHORITY.x509(), NOW) {
+        let signed = x509_svid::verify(&[LEAF], AUTHORITY.x509(), NOW).expect("the fixture");
+        assert_eq!(believed, signed, "believed, and not what was signed");
+        assert!(x509_svid::inspect(bytes).is_ok_and(|inspected| inspected.violations.is_empty()));
+    }
+    if let Ok(certificates) = pem::read_certificates(bytes) {
+        let written: String =
+            certificates.iter().map(|der| pem::write(pem::Label::Certificate, der).to_string()).collect();
+        assert_eq!(pem::read_certificates(written.as_bytes()), Ok(certificates));
+    }
+}
+
+/// A signing request proves the key that it names, the same twice, and never more than its limit is read.
+pub fn request(bytes: &[u8]) {
+    match (csr::prove(bytes, &KeyAlgorithm::ALL), csr::prove(bytes, &KeyAlgorithm::ALL)) {
+        (Ok(one), Ok(two)) => {
+            assert_eq!(one, two);
+            assert!(bytes.len() <= csr::CSR_BYTES_MAX);
+            assert!(bytes.windows(one.spki().len()).any(|window| window == one.spki()), "a key that is not in it");
+        }
+        (Err(one), Err(two)) => refused_alike(one, two),
+        (one, two) => panic!("read in two ways: {one:?} and {two:?}"),
+    }
+}
+
+/// A token says the same twice; only what the authority signed is believed; another implementation believes no less
+/// strictly.
+pub fn jwt_svid(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match (jwt_svid::inspect(text), jwt_svid::inspect(text)) {
+        (Ok(one), Ok(two)) => {
+            assert_eq!(one, two);
+            assert!(text.len() <= jwt_svid::TOKEN_BYTES_MAX && text.matches('.').count() == 2);
+        }
+        (Err(one), Err(two)) => refused_alike(one, two),
+        (one, two) => panic!("read in two ways: {one:?} and {two:?}"),
+    }
+    if let Ok(believed) = jwt_svid::verify(text, AUTHORITY.jwt(), AUDIENCE, NOW) {
+        let signed = jwt_svid::verify(TOKEN.trim_end(), AUTHORITY.jwt(), AUDIENCE, NOW).expect("the fixture");
+        assert_eq!(believed, signed, "believed, and not what was signed");
+        let same = text.rsplit_once('.').map(|(signed, _)| signed) == TOKEN.rsplit_once('.').map(|(signed, _)| signed);
+        assert!(same, "another text than the one signed");
+    }
+}
+
+/// A join token is written back to the text it was read from: there is one text for each.
+pub fn join_token(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match JoinToken::parse(text) {
+        Ok(token) => {
+            assert!(text.len() == TEXT_BYTES && token.render().as_str() == text, "two texts for one token");
+            assert!(credence_attest::join_token::verify(token.secret(), &token.digest()));
+        }
+        Err(refusal) => {
+            refused_alike(refusal, JoinToken::parse(text).expect_err("accepted the second time"));
+        }
+    }
+}
+
+/// A bundle document that is understood is written to one that means the same, which is its own canonical form.
+pub fn bundle(bytes: &[u8]) {
+    match bundle::read(&trust_domain(), bytes) {
+        Ok(read) => {
+            // An authority may have a key of a kind that is verified with and cannot be written as a JWK.
+            let Ok(written) = bundle::write(&read) else { return };
+            let again = bundle::read(&trust_domain(), written.as_bytes()).expect("reads what it wrote");
+            assert_eq!(again, read);
+            assert_eq!(bundle::write(&again).as_ref(), Ok(&written), "two ways to write one bundle");
+        }
+        Err(refusal) => {
+            refused_alike(refusal, bundle::read(&trust_domain(), bytes).expect_err("accepted the second time"));
+        }
+    }
+}
