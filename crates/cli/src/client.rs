@@ -24,7 +24,9 @@ use std::time::Duration;
 
 /// Most attempts of one request.
 const ATTEMPTS_MAX: u32 = 4;
-/// Longest pause between two attempts, whatever the server says, in milliseconds.
+/// Half of the first pause after an answer that says none, in milliseconds; each further one is twice as long.
+const BACK_OFF_MS: u64 = 25;
+/// Longest pause that is waited for, in milliseconds; a server that says more is not asked again.
 const PAUSE_MS_MAX: u64 = 5_000;
 /// How long an answer may take beyond the time that the request itself asks to wait, in milliseconds.
 const PATIENCE_MS: u64 = 30_000;
@@ -138,11 +140,12 @@ impl Client {
                 Ok(body) => return Ok(body),
                 Err(failure) => failure.request(trace.id()),
             };
-            let pause_ms = failure.refusal.retry_after_ms.filter(|_| failure.refusal.kind == Kind::Unavailable);
-            match pause_ms {
-                Some(pause_ms) if attempt < ATTEMPTS_MAX => {
+            let told_ms = failure.refusal.retry_after_ms.filter(|_| failure.refusal.kind == Kind::Unavailable);
+            match told_ms {
+                // Whoever is told to stay away for longer is told so, and not kept waiting.
+                Some(told_ms) if attempt < ATTEMPTS_MAX && told_ms <= PAUSE_MS_MAX => {
+                    tokio::time::sleep(Duration::from_millis(pause_ms(told_ms, attempt, random_byte()))).await;
                     attempt += 1;
-                    tokio::time::sleep(Duration::from_millis(pause_ms.min(PAUSE_MS_MAX))).await;
                 }
                 _ => return Err(failure),
             }
@@ -178,6 +181,20 @@ fn refused(status: StatusCode, body: &[u8]) -> Failure {
     }
     let kind = if status.is_server_error() { Kind::Unavailable } else { Kind::Malformed };
     Failure::new(kind, format!("the server answered {status} without saying why")).hint("Is it a Credence server?")
+}
+
+/// Not before the server said, longer with each attempt, and by chance up to half as long again, so that those who were
+/// refused together do not come back together.
+fn pause_ms(told_ms: u64, attempt: u32, chance: u8) -> u64 {
+    let around_ms = told_ms.max(BACK_OFF_MS << attempt.min(ATTEMPTS_MAX));
+    around_ms + around_ms * u64::from(chance) / 512
+}
+
+fn random_byte() -> u8 {
+    let mut random = [0];
+    // Without randomness everybody comes back as early as allowed.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    random[0]
 }
 
 /// What this request is called in every log on its way.

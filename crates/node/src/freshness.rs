@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 /// How far from the half of its life an identity is renewed at most, in thousandths of that half.
-const JITTER_PER_MILLE: u64 = 100;
+pub(crate) const JITTER_PER_MILLE: u64 = 100;
 /// How long the control plane may take, and the pause after it did not answer, in milliseconds.
 const RENEW_MS_MAX: u64 = 10_000;
 const PAUSE_MS: u64 = 1_000;

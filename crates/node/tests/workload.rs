@@ -14,6 +14,8 @@ use tonic::{Code, Streaming};
 /// Most connections of an actor, and of strangers at its socket.
 const CONNECTIONS_MAX: usize = 256;
 const STRANGERS_MAX: usize = 16;
+/// Most streams of one connection.
+const STREAMS_MAX: usize = 64;
 
 async fn certificates(stream: &mut Streaming<X509svidResponse>) -> Vec<u8> {
     let message = stream.message().await.expect("no end").expect("a message");
@@ -180,4 +182,38 @@ async fn an_endpoint_whose_tree_is_gone_serves_nobody() {
     let door = Door::of(other.pid(), mint(|_| Ok("a token".into()))).await;
     drop(other);
     assert!(door.get("/identity").await.starts_with("HTTP/1.1 403 "));
+}
+
+#[tokio::test]
+async fn a_connection_has_only_so_many_streams_and_a_further_one_waits_for_room() {
+    let door = Door::own().await;
+    let client = door.client().await;
+    let open = || {
+        let mut client = client.clone();
+        async move { client.fetch_x509svid(request(X509svidRequest {})).await.expect("served").into_inner() }
+    };
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS_MAX {
+        streams.push(open().await);
+    }
+    let mut further = std::pin::pin!(open());
+    let elsewhere = async {
+        for _ in 0..20 {
+            assert!(door.get("/identity").await.contains(ACTOR), "others are served meanwhile");
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = further.as_mut() => panic!("one more than {STREAMS_MAX} streams were served"),
+        () = elsewhere => {}
+    }
+    streams.pop();
+    assert_eq!(certificates(&mut further.await).await, [1, 1, 1, 9, 9]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_connects_and_asks_nothing_is_cut() {
+    let door = Door::own().await;
+    // Time passes by itself while everybody waits; without a limit nobody would ever wake.
+    closed(door.connect().await).await;
 }

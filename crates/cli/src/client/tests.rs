@@ -70,6 +70,15 @@ async fn every_attempt_is_the_same_request_in_the_logs_and_the_error_names_it() 
     assert!(failure.to_json().contains(&format!("\"request\": \"{id}\"")), "{}", failure.to_json());
 }
 
+#[test]
+fn a_pause_is_never_shorter_than_the_server_said_and_grows_and_differs() {
+    for (told_ms, attempt) in [(0, 1), (1, 3), (100, 1), (PAUSE_MS_MAX, 1)] {
+        let (least, most) = (pause_ms(told_ms, attempt, 0), pause_ms(told_ms, attempt, u8::MAX));
+        assert!(least >= told_ms && most > least && most <= least * 3 / 2, "{told_ms}: {least} to {most}");
+    }
+    assert!(pause_ms(1, 2, 0) > pause_ms(1, 1, u8::MAX));
+}
+
 #[tokio::test]
 async fn it_is_not_asked_for_ever() {
     let server = Scripted::start(vec![answer("503 Service Unavailable", LATER); 10]);
