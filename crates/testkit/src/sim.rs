@@ -1,11 +1,15 @@
 //! The simulator: the real registry, journal trait and node state machines, with time, network and crashes made of a seed.
 //!
 //! One number decides everything, so a failing run is repeated exactly by `cargo xtask sim --seed N --steps S`. Nodes have
-//! clocks of their own that run a little fast or slow; streams deliver in order and late, break, and are partitioned;
-//! the server and the nodes crash at any step; appends fail before or after they reached the disk.
+//! clocks of their own that run a little fast or slow; streams deliver in order and late, break, and are partitioned
+//! in one direction or both; the server and the nodes crash at any step; appends fail before or after they reached the disk;
+//! the server starts from a snapshot or without one, and another server takes the journal over. A TCP stream neither
+//! duplicates nor reorders, so duplicates are those that clients make: commands that are sent again.
 //!
-//! After every step the checks of [`check`] hold, or the run fails.
+//! After every step the checks of [`check`] hold, and when misfortune stops everything comes to rest ([`calm`]), or the run
+//! fails.
 
+mod calm;
 mod check;
 mod network;
 mod node;
@@ -42,17 +46,26 @@ pub enum Fault {
     EpochRepeated,
     /// The journal gives a deleted actor's id to a new one.
     IdentityReused,
+    /// The keys that nodes offer are lost on the way: nobody can be bound, and somebody waits.
+    KeysLost,
+    /// A program that is told to end never does: its actor is being suspended for ever.
+    NeverEnds,
+    /// A retried command is done a second time.
+    RetriedAnew,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::LeaseTooLong,
         Self::LeaseIgnored,
         Self::AnswersUnrecorded,
         Self::WorkerShared,
         Self::EpochRepeated,
         Self::IdentityReused,
+        Self::KeysLost,
+        Self::NeverEnds,
+        Self::RetriedAnew,
     ];
 }
 

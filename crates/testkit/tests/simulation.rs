@@ -27,6 +27,11 @@ fn the_invariants_hold_in_the_first_seeds_and_everything_happens_there() {
         "enable",
         "renewal",
         "server crashed",
+        "rival server",
+        "snapshot",
+        "command retried",
+        "came to rest",
+        "one-way partition begins",
         "node crashed",
         "stream cut",
         "partition begins",
@@ -47,6 +52,8 @@ fn every_planted_fault_is_caught_by_the_check_that_is_there_for_it() {
             Fault::LeaseIgnored => matches!(failure.broken, Broken::TwoHolders(_) | Broken::OutsideBinding(_)),
             Fault::AnswersUnrecorded => matches!(failure.broken, Broken::Lost(_)),
             Fault::WorkerShared => matches!(failure.broken, Broken::SharedWorker(_)),
+            Fault::KeysLost | Fault::NeverEnds => matches!(failure.broken, Broken::Starved(_)),
+            Fault::RetriedAnew => matches!(failure.broken, Broken::Retried(_)),
             Fault::EpochRepeated | Fault::IdentityReused => matches!(failure.broken, Broken::Journal(_)),
         };
         assert!(caught, "{fault:?} was caught as something else: {failure}");

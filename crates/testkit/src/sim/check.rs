@@ -24,6 +24,12 @@ pub enum Broken {
     Journal(String),
     /// Replaying the journal gives another state.
     Replay,
+    /// Something does not come to rest although nothing goes wrong any more.
+    Starved(String),
+    /// A retried command was not answered as the first time.
+    Retried(String),
+    /// A server that was replaced went on.
+    Replaced,
     /// The simulation itself cannot go on.
     Stuck(String),
 }
@@ -37,6 +43,9 @@ impl std::fmt::Display for Broken {
             Self::Lost(what) => write!(f, "an acknowledged change is lost: {what}"),
             Self::Journal(what) => write!(f, "the journal breaks an invariant: {what}"),
             Self::Replay => f.write_str("replaying the journal gives another state"),
+            Self::Starved(what) => write!(f, "it does not come to rest: {what}"),
+            Self::Retried(what) => write!(f, "a retried command was done anew: {what}"),
+            Self::Replaced => f.write_str("a server whose journal another one took over went on recording"),
             Self::Stuck(what) => write!(f, "the simulation is stuck: {what}"),
         }
     }

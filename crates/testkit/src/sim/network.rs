@@ -55,6 +55,18 @@ pub(super) enum ToNode {
     Unbind(Unbind),
 }
 
+/// In which directions a node is cut off: what is sent there arrives very late, if the stream lives so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    ToServer,
+    ToNode,
+    Both,
+}
+
+impl Cut {
+    pub(super) const ALL: [Self; 3] = [Self::ToServer, Self::ToNode, Self::Both];
+}
+
 /// What is under way.
 #[derive(Debug, Default)]
 pub(super) struct Network {
@@ -64,8 +76,8 @@ pub(super) struct Network {
     last: BTreeMap<(usize, u64, bool), u64>,
     /// Streams that are open on both sides, by node.
     pub(super) open: BTreeMap<usize, u64>,
-    /// Nodes that are cut off.
-    pub(super) cut: BTreeMap<usize, bool>,
+    /// Nodes that are cut off, and in which directions.
+    pub(super) cut: BTreeMap<usize, Cut>,
 }
 
 impl Network {
@@ -121,8 +133,17 @@ impl Network {
 
     fn delay(&mut self, now_ms: u64, random: &mut Random, way: (usize, u64, bool)) -> u64 {
         let slow = random.one_in(20);
-        let cut = self.cut.get(&way.0).copied().unwrap_or_default();
-        let delay = if slow || cut { random.between(100, 8_000) } else { random.between(1, 20) };
+        let (_, _, to_server) = way;
+        let is_cut = self.cut.get(&way.0).is_some_and(|cut| match cut {
+            Cut::ToServer => to_server,
+            Cut::ToNode => !to_server,
+            Cut::Both => true,
+        });
+        let delay = match (is_cut, slow) {
+            (true, _) => random.between(5_000, 40_000),
+            (false, true) => random.between(100, 8_000),
+            (false, false) => random.between(1, 20),
+        };
         let last = self.last.entry(way).or_default();
         *last = (now_ms + delay).max(*last);
         *last

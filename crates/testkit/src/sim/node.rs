@@ -98,6 +98,7 @@ impl Node {
             ToNode::Unbind(unbind) => Input::Unbind { stream, unbind },
         };
         let keys = match input {
+            _ if around.fault == Some(Fault::KeysLost) => 0,
             Input::Welcome { .. } => 4,
             Input::Bind { .. } => 1,
             _ => 0,
@@ -133,6 +134,7 @@ impl Node {
                     self.below(around, (500, 20_000), Input::Exited { binding, code: 0 });
                 }
             }
+            Effect::Stop { .. } if around.fault == Some(Fault::NeverEnds) => {}
             Effect::Stop { binding, mode } => {
                 let archive = (mode == UnbindMode::Suspend).then(|| Digest(around.random.bytes()));
                 let slowest = if mode == UnbindMode::Suspend { 5_000 } else { 100 };

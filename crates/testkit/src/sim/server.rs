@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 pub(super) struct Server {
     pub(super) disk: MemoryDisk,
     pub(super) registry: Option<Registry>,
+    /// Whether appends fail now and then.
+    pub(super) disk_fails: bool,
     /// Each node's present stream and session.
     sessions: BTreeMap<usize, (u64, u64)>,
     rate_per_mille: u64,
@@ -42,6 +44,7 @@ impl Server {
         Self {
             disk: MemoryDisk::new(),
             registry: None,
+            disk_fails: true,
             sessions: BTreeMap::new(),
             rate_per_mille,
             offset_ms: 0,
@@ -67,6 +70,22 @@ impl Server {
         Ok(())
     }
 
+    /// A snapshot, from which the next start begins.
+    pub(super) fn snapshot(&mut self) -> bool {
+        self.registry.as_mut().is_some_and(|registry| registry.snapshot_after(1).unwrap_or(false))
+    }
+
+    /// Another server takes the journal over, and this one goes on as if it had not noticed. Says whether it was stopped.
+    pub(super) fn rival(&mut self, outside: &mut Outside) -> bool {
+        let rival = Registry::open(
+            Box::new(MemoryJournal::open(&self.disk)),
+            settings(),
+            self.clock(outside.now_ms),
+            &outside.random.bytes(),
+        );
+        rival.is_err() || self.ask(outside, Caller::System, Command::Expire).is_none()
+    }
+
     pub(super) fn crash(&mut self, outside: &mut Outside) {
         self.registry = None;
         self.drop_streams(outside);
@@ -79,15 +98,19 @@ impl Server {
         caller: Caller,
         command: Command,
     ) -> Option<Result<Answered, Refusal>> {
-        let request = Request { caller, idempotency_key: None, command };
+        self.ask_again(outside, &Request { caller, idempotency_key: None, command })
+    }
+
+    /// The same with a request that may have a key, and may be sent again.
+    pub(super) fn ask_again(&mut self, outside: &mut Outside, request: &Request) -> Option<Result<Answered, Refusal>> {
         let now = self.clock(outside.now_ms);
-        if outside.random.one_in(400) {
+        if self.disk_fails && outside.random.one_in(400) {
             let lost = if outside.random.one_in(2) { DiskFault::LoseAnswer } else { DiskFault::RefuseAppend };
             self.disk.inject(lost);
         }
         let registry = self.registry.as_mut()?;
         let random = &mut *outside.random;
-        match registry.turn(now, &mut || random.bytes(), &[request]) {
+        match registry.turn(now, &mut || random.bytes(), std::slice::from_ref(request)) {
             Ok(turn) => {
                 self.acknowledged = self.acknowledged.max(registry.state().last_index);
                 turn.directives.into_iter().for_each(|directive| self.deliver(outside, directive));

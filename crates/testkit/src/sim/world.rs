@@ -1,14 +1,14 @@
 //! The world: what happens next, decided by the seed.
 
 use super::check::{Broken, Checks};
-use super::network::{Arrival, Network, ToServer};
+use super::network::{Arrival, Cut, Network, ToServer};
 use super::node::{Around, Node};
 use super::random::Random;
 use super::server::{Outside, Server};
-use super::{Failure, Options};
+use super::{Failure, Fault, Options};
 use credence_model::caller::Caller;
 use credence_model::class::{ClassSpec, OnLost, Runtime};
-use credence_model::command::{Command, Held};
+use credence_model::command::{Command, Held, Request};
 use credence_model::id::{ActorRef, Digest, NodeName, WorkerRef};
 use credence_model::label::Labels;
 use credence_model::node::PoolGrant;
@@ -27,21 +27,22 @@ pub(super) const LEASE_MS: u64 = 10_000;
 const EXPIRE_EVERY_MS: u64 = 100;
 const TRACE_LINES: usize = 60;
 const WHOLE_CHECK_EVERY: u64 = 64;
+/// Actors at a time; those that were deleted make room for others.
 const ACTORS: u64 = 8;
 
 /// How often each thing happened in a run.
 pub type Coverage = BTreeMap<&'static str, u64>;
 
-struct World {
+pub(super) struct World {
     options: Options,
-    random: Random,
-    now_ms: u64,
-    next_action_ms: u64,
-    network: Network,
-    server: Server,
-    nodes: Vec<Node>,
+    pub(super) random: Random,
+    pub(super) now_ms: u64,
+    pub(super) next_action_ms: u64,
+    pub(super) network: Network,
+    pub(super) server: Server,
+    pub(super) nodes: Vec<Node>,
     names: Vec<NodeName>,
-    checks: Checks,
+    pub(super) checks: Checks,
     coverage: Coverage,
     trace: VecDeque<String>,
     next_stream: u64,
@@ -51,9 +52,11 @@ struct World {
 /// Runs one simulation.
 pub fn run(options: Options) -> Result<Coverage, Box<Failure>> {
     let mut world = World::new(options);
-    for step in 0..options.steps {
-        if let Err(broken) = world.step(step) {
+    for step in 0..=options.steps {
+        let done = if step < options.steps { world.step(step) } else { world.calm_down() };
+        if let Err(broken) = done {
             let trace = world.trace.into_iter().collect();
+            let step = step.min(options.steps.saturating_sub(1));
             return Err(Box::new(Failure { seed: options.seed, step, broken, trace }));
         }
     }
@@ -99,10 +102,15 @@ impl World {
 
     fn step(&mut self, step: u64) -> Result<(), Broken> {
         let restarted = if step == 0 { self.furnish()? } else { self.happen()? };
+        self.check(restarted)?;
+        if step.is_multiple_of(WHOLE_CHECK_EVERY) { self.checks.whole(&self.server) } else { Ok(()) }
+    }
+
+    /// Whether everything holds at this moment.
+    pub(super) fn check(&mut self, restarted: bool) -> Result<(), Broken> {
         let fault = self.options.fault;
         self.checks.read(&mut self.server, fault, restarted)?;
-        self.checks.served(&self.nodes, self.now_ms, fault)?;
-        if step.is_multiple_of(WHOLE_CHECK_EVERY) { self.checks.whole(&self.server) } else { Ok(()) }
+        self.checks.served(&self.nodes, self.now_ms, fault)
     }
 
     /// A class, a pool and attested nodes to begin with.
@@ -124,6 +132,19 @@ impl World {
         }
         self.nodes.iter_mut().for_each(Node::start);
         Ok(false)
+    }
+
+    /// When the next thing arrives or the next deadline passes.
+    pub(super) fn next_thing_ms(&self) -> Option<u64> {
+        let deadlines = self.nodes.iter().filter_map(Node::deadline_ms);
+        deadlines.chain(self.network.next_at()).min()
+    }
+
+    /// The next thing but what somebody does.
+    pub(super) fn happen_without_acting(&mut self) -> Result<bool, Broken> {
+        // Strictly later, so that only arrivals and deadlines are left.
+        self.next_action_ms += 1;
+        self.happen()
     }
 
     /// The next thing: something arrives, a deadline passes, or somebody acts. Says whether the server restarted.
@@ -196,13 +217,15 @@ impl World {
             return Ok(false);
         }
         match self.random.below(100) {
+            0 if self.random.one_in(4) => self.rival()?,
             0 => self.crash_server(),
             1 => self.crash_node(),
             2..=4 => self.break_stream(),
             5 => self.partition(),
             6..=11 => self.renew(),
             12 => self.end_node(),
-            _ => self.command(),
+            13 => self.snapshot(),
+            _ => self.command()?,
         }
         Ok(false)
     }
@@ -223,25 +246,42 @@ impl World {
                 self.network.cut_stream(self.now_ms, &mut self.random, index);
                 continue;
             }
-            let down = self.server.registry.is_none() || self.network.cut.get(&index) == Some(&true);
+            let down = self.server.registry.is_none() || self.network.cut.contains_key(&index);
             if down || self.network.open.contains_key(&index) || !self.random.one_in(3) {
                 continue;
             }
-            self.next_stream += 1;
-            let stream = self.next_stream;
-            self.network.open.insert(index, stream);
-            self.note("stream opened", format!("{index}"));
-            self.with_node(index, |node, around| node.input(around, Input::Opened { stream }));
+            self.open_stream(index);
         }
     }
 
-    fn command(&mut self) {
+    /// Whoever is not connected is.
+    pub(super) fn reconnect(&mut self) {
+        for index in 0..self.nodes.len() {
+            if !self.network.open.contains_key(&index) {
+                self.open_stream(index);
+            }
+        }
+    }
+
+    fn open_stream(&mut self, index: usize) {
+        self.next_stream += 1;
+        let stream = self.next_stream;
+        self.network.open.insert(index, stream);
+        self.note("stream opened", format!("{index}"));
+        self.with_node(index, |node, around| node.input(around, Input::Opened { stream }));
+    }
+
+    fn command(&mut self) -> Result<(), Broken> {
         let actor = self.some_actor();
         let (name, command) = match self.random.below(30) {
             0..=2 => {
-                self.created += 1;
-                let id = format!("actor-{}", self.random.below(ACTORS)).parse().ok();
-                let Ok(class) = "ns/class".parse() else { return };
+                // A new id, or one that was used before and must be refused.
+                let known = self.checks.state().actors.len() as u64;
+                let again = known >= ACTORS || self.random.one_in(5);
+                let number = if again { self.random.below(self.created + 1) } else { self.created };
+                self.created += u64::from(!again);
+                let id = format!("actor-{number}").parse().ok();
+                let Ok(class) = "ns/class".parse() else { return Ok(()) };
                 ("create", Command::CreateActor { class, id, labels: Labels::new() })
             }
             3..=14 => {
@@ -250,20 +290,56 @@ impl World {
                 ("resume", Command::ResumeActor { actor, worker, wait_ms })
             }
             15..=24 => ("suspend", Command::SuspendActor { actor }),
-            25 => ("terminate", Command::TerminateActor { actor, reason: None }),
-            26 => ("quarantine", Command::QuarantineActor { actor, reason: None }),
-            27 => ("delete", Command::DeleteActor { actor }),
+            25 if self.random.one_in(2) => ("terminate", Command::TerminateActor { actor, reason: None }),
+            25 => ("quarantine", Command::QuarantineActor { actor, reason: None }),
+            26..=27 => ("delete", Command::DeleteActor { actor }),
             28 => {
-                let Some(worker) = self.some_worker().filter(|_| self.random.one_in(4)) else { return };
+                let Some(worker) = self.some_worker().filter(|_| self.random.one_in(4)) else { return Ok(()) };
                 ("drain", Command::DrainWorker { worker })
             }
             _ => {
-                let (Ok(class), enabled) = ("ns/class".parse(), !self.random.one_in(3)) else { return };
+                let (Ok(class), enabled) = ("ns/class".parse(), !self.random.one_in(3)) else { return Ok(()) };
                 ("enable", Command::EnableClass { class, revision: None, enabled })
             }
         };
         self.note(name, String::new());
+        if self.random.one_in(10) {
+            return self.ask_twice(command);
+        }
         self.ask(command);
+        Ok(())
+    }
+
+    /// A client that did not hear the answer asks again, with the same key.
+    fn ask_twice(&mut self, command: Command) -> Result<(), Broken> {
+        self.note("command retried", format!("{command:?}"));
+        let key = format!("key-{}", self.random.below(u64::MAX));
+        let caller = Caller::Local { uid: 0 };
+        let mut request = Request { caller, idempotency_key: Some(key), command };
+        let first = self.with_server(|server, outside| server.ask_again(outside, &request));
+        if self.options.fault == Some(Fault::RetriedAnew) {
+            request.idempotency_key = Some("another".into());
+        }
+        let recorded = self.server.registry.as_ref().map(|registry| registry.state().last_index);
+        let second = self.with_server(|server, outside| server.ask_again(outside, &request));
+        match (first, second) {
+            (Some(Ok(first)), Some(Ok(second))) if first.answer != second.answer || Some(second.index) != recorded => {
+                Err(Broken::Retried(format!("{:?}: {:?}, then {:?}", request.command, first.answer, second.answer)))
+            }
+            (Some(Ok(_)), Some(Err(refusal))) => Err(Broken::Retried(format!("{:?}: {refusal}", request.command))),
+            _ => Ok(()),
+        }
+    }
+
+    fn snapshot(&mut self) {
+        if self.server.snapshot() {
+            self.note("snapshot", String::new());
+        }
+    }
+
+    fn rival(&mut self) -> Result<(), Broken> {
+        self.note("rival server", String::new());
+        if self.with_server(|server, outside| server.rival(outside)) { Ok(()) } else { Err(Broken::Replaced) }
     }
 
     fn renew(&mut self) {
@@ -283,7 +359,7 @@ impl World {
         self.with_server(|server, outside| server.crash(outside));
     }
 
-    fn start_server(&mut self) -> Result<(), Broken> {
+    pub(super) fn start_server(&mut self) -> Result<(), Broken> {
         self.note("server started", String::new());
         self.with_server(|server, outside| server.start(outside)).map_err(Broken::Stuck)
     }
@@ -311,10 +387,14 @@ impl World {
 
     fn partition(&mut self) {
         let index = self.random.below(self.nodes.len() as u64) as usize;
-        let cut = self.network.cut.entry(index).or_default();
-        *cut = !*cut;
-        let name = if *cut { "partition begins" } else { "partition ends" };
-        self.note(name, format!("{index}"));
+        if self.network.cut.remove(&index).is_some() {
+            return self.note("partition ends", format!("{index}"));
+        }
+        let nth = self.random.below(Cut::ALL.len() as u64) as usize;
+        let Some(cut) = Cut::ALL.get(nth) else { return };
+        self.network.cut.insert(index, *cut);
+        let name = if *cut == Cut::Both { "partition begins" } else { "one-way partition begins" };
+        self.note(name, format!("{index} {cut:?}"));
     }
 
     fn some_actor(&mut self) -> ActorRef {
@@ -359,7 +439,7 @@ impl World {
         }
     }
 
-    fn note(&mut self, what: &'static str, about: String) {
+    pub(super) fn note(&mut self, what: &'static str, about: String) {
         *self.coverage.entry(what).or_default() += 1;
         self.trace_line(format!("{what} {about}"));
     }

@@ -1,0 +1,84 @@
+//! Liveness: when misfortune stops, everything comes to rest within a bound.
+//!
+//! Partitions end, everybody is started again, and nobody asks for anything any more. Then every actor is bound and runs,
+//! or is suspended, or ended: nobody is lost, starting or suspending for ever, and nobody waits for a worker while one is
+//! free, or longer than it was told.
+
+use super::check::Broken;
+use super::node::Node;
+use super::world::World;
+use credence_model::actor::{ActorState, Phase};
+use credence_model::node::NodeState;
+use credence_model::settings::WAIT_MS_MAX;
+
+/// By then whoever lost a node is back or unbound: a broken stream is noticed (15 s), the lease and its margin are over
+/// (11 s), the node is back, and the slowest program has ended (5 s), each with the worst clock.
+const SETTLED_MS_MAX: u64 = 60_000;
+/// By then nobody waits beside an idle worker: its node is connected and has offered keys.
+const SCHEDULED_MS_MAX: u64 = 45_000;
+/// By then whoever waits for a worker has one or was told that there is none.
+const WAITED_MS_MAX: u64 = WAIT_MS_MAX + WAIT_MS_MAX / 50 + 1_000;
+
+impl World {
+    /// Lets everything come to rest; [`Broken::Starved`] if it does not.
+    pub(super) fn calm_down(&mut self) -> Result<(), Broken> {
+        self.network.cut.clear();
+        self.server.disk_fails = false;
+        let since_ms = self.now_ms;
+        for index in 0..self.nodes.len() {
+            if self.nodes.get(index).is_some_and(Node::has_ended) {
+                self.nodes.iter_mut().skip(index).take(1).for_each(Node::crash);
+                self.network.cut_stream(self.now_ms, &mut self.random, index);
+            }
+        }
+        loop {
+            if self.server.registry.is_none() {
+                self.start_server()?;
+                self.check(true)?;
+            }
+            self.nodes.iter_mut().filter(|node| node.core.is_none()).for_each(Node::start);
+            self.reconnect();
+            let at = self.next_thing_ms().unwrap_or(self.now_ms);
+            self.next_action_ms = at;
+            let restarted = self.happen_without_acting()?;
+            self.check(restarted)?;
+            let passed_ms = self.now_ms.saturating_sub(since_ms);
+            let Some(unsettled) = self.unsettled(passed_ms) else {
+                self.note("came to rest", String::new());
+                return Ok(());
+            };
+            if passed_ms > unsettled.most_ms {
+                return Err(Broken::Starved(format!("{}, {passed_ms} ms after misfortune stopped", unsettled.what)));
+            }
+        }
+    }
+
+    /// What is not at rest yet.
+    fn unsettled(&self, passed_ms: u64) -> Option<Unsettled> {
+        let state = self.checks.state();
+        let lost = state.nodes.values().find(|node| node.state != NodeState::Connected);
+        if let Some(node) = lost.filter(|_| passed_ms > 0) {
+            return Some(Unsettled { what: format!("node {} is not connected", node.name), most_ms: SETTLED_MS_MAX });
+        }
+        for actor in state.actors.all_active() {
+            // Also of an actor that was ended for good: its binding is not over until its node says so.
+            let phase = actor.binding.as_ref().map(|binding| binding.phase);
+            if actor.state == ActorState::Lost || matches!(phase, Some(Phase::Starting | Phase::Ending(_))) {
+                let what = format!("actor {} is {:?}, its binding {phase:?}", actor.actor, actor.state);
+                return Some(Unsettled { what, most_ms: SETTLED_MS_MAX });
+            }
+            if actor.wait.is_some() {
+                let what = format!("actor {} waits, and {} workers are idle", actor.actor, state.idle.len());
+                let most_ms = if state.idle.is_empty() { WAITED_MS_MAX } else { SCHEDULED_MS_MAX };
+                return Some(Unsettled { what, most_ms });
+            }
+        }
+        None
+    }
+}
+
+struct Unsettled {
+    what: String,
+    /// How long it may last.
+    most_ms: u64,
+}
