@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 pub(crate) use bench::{BenchArgs, BenchPart, BenchRow};
 pub(crate) use daemon::{DEV_WORKERS_MAX, DevArgs, EndingArgs, LogFormat, NodeArgs, RunArgs, ServerArgs};
-pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, GetArgs, NamespaceArg};
+pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, ExplainArgs, GetArgs, NamespaceArg};
 pub(crate) use subject::{
     ActorVerb, BundleArgs, BundleForm, BundleVerb, ClassVerb, CompletionArgs, CreateActorArgs, ExecArgs, InspectArgs,
     LogVerb, LogsArgs, ReasonArgs, ResumeArgs, SuspendArgs, SvidVerb, TailArgs, TokenArgs, TokenVerb, VerifyArgs,
@@ -90,6 +90,8 @@ pub(crate) enum Verb {
     Get(GetArgs),
     /// Show everything about objects
     Describe(DescribeArgs),
+    /// Say why an actor has its identity, or why it has none and what to do
+    Explain(ExplainArgs),
     /// Delete objects
     Delete(DeleteArgs),
     /// Enable or disable a class or one of its revisions

@@ -8,6 +8,7 @@ mod completion;
 mod delete;
 mod describe;
 mod dev;
+mod explain;
 mod get;
 mod log;
 mod node;
@@ -38,6 +39,7 @@ pub(crate) async fn execute(verb: Verb, session: &Session) -> Result<ExitCode, F
         Verb::Apply(args) => apply::run(args, session).await?,
         Verb::Get(args) => get::run(args, session).await?,
         Verb::Describe(args) => describe::run(args, session).await?,
+        Verb::Explain(args) => return explain::run(args, session).await,
         Verb::Delete(args) => delete::run(args, session).await?,
         Verb::Class(verb) => class::run(verb, session).await?,
         Verb::Actor(verb) => return actor::run(verb, session).await,

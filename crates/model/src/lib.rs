@@ -14,6 +14,7 @@ pub mod command;
 pub mod decide;
 pub mod directive;
 pub mod event;
+pub mod explain;
 pub mod id;
 pub mod idle;
 pub mod invariant;

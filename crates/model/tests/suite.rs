@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod explain;
 mod format;
 mod golden;
 mod laws;

@@ -61,6 +61,7 @@ pub(crate) fn routes() -> Vec<Route> {
     let mut routes = api::class::routes();
     routes.extend(api::pool::routes());
     routes.extend(api::actor::routes());
+    routes.extend(api::explanation::routes());
     routes.extend(api::node::routes());
     routes.extend(api::worker::routes());
     routes.extend(api::join_token::routes());

@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod class;
+pub mod explanation;
 pub mod invariant;
 pub mod join_token;
 pub mod list;

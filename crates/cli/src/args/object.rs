@@ -67,3 +67,14 @@ pub(crate) struct DeleteArgs {
     #[command(flatten)]
     pub(crate) namespace: NamespaceArg,
 }
+
+/// `credence explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code 0 if the actor has its identity, 1 if not.")]
+pub(crate) struct ExplainArgs {
+    /// The actor: actor/ID, actor/NS/ID or actor/NS/CLASS/ID
+    #[arg(value_name = "actor/ID")]
+    pub(crate) actor: String,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+}

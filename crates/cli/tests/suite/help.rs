@@ -4,7 +4,7 @@ use crate::program::{golden, run};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-const VERBS: [&str; 30] = [
+const VERBS: [&str; 31] = [
     "",
     "bench",
     "demo",
@@ -15,6 +15,7 @@ const VERBS: [&str; 30] = [
     "apply",
     "get",
     "describe",
+    "explain",
     "delete",
     "class enable",
     "class disable",

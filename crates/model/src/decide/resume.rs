@@ -164,13 +164,13 @@ fn check_resumable(state: &State, actor: &Actor, now: Timestamp) -> Result<(), R
     }
 }
 
-pub(super) fn eligible(state: &State, actor: &ActorRef, spec: &ClassSpec, pool: &PoolRef) -> bool {
+pub(crate) fn eligible(state: &State, actor: &ActorRef, spec: &ClassSpec, pool: &PoolRef) -> bool {
     let selector = &spec.runtime.pool_selector;
     state.pools.get(pool).is_some_and(|pool| pool.serves(&actor.namespace) && selector.matches(&pool.labels))
 }
 
 /// A node that is connected, within its lease, and has a checked key to give.
-pub(super) fn usable<'s>(state: &'s State, node: &NodeName, now: Timestamp) -> Option<&'s Node> {
+pub(crate) fn usable<'s>(state: &'s State, node: &NodeName, now: Timestamp) -> Option<&'s Node> {
     let node = state.nodes.get(node)?;
     let heard = node.heard_at.plus_ms(state.settings.lease_ms) > now;
     (node.state == NodeState::Connected && heard && !node.reservoir.is_empty()).then_some(node)
