@@ -15,6 +15,8 @@ pub(crate) struct Failure {
     pub(crate) place: Option<String>,
     /// What the request is called in the logs of server and node.
     request: Option<String>,
+    /// It never reached anybody who could have written of it.
+    unsent: bool,
     exit: Exit,
 }
 
@@ -34,7 +36,13 @@ pub(crate) enum Exit {
 impl Failure {
     /// A command line that cannot be meant so.
     pub(crate) fn used_wrongly(message: impl Into<String>) -> Self {
-        Self { refusal: Refusal::new(Kind::Malformed, message), place: None, request: None, exit: Exit::UsedWrongly }
+        Self {
+            refusal: Refusal::new(Kind::Malformed, message),
+            place: None,
+            request: None,
+            unsent: false,
+            exit: Exit::UsedWrongly,
+        }
     }
 
     /// Something of this kind, with this message.
@@ -45,7 +53,7 @@ impl Failure {
     /// Whoever read standard output does not any more (`credence … | head`): end quietly.
     pub(crate) fn output_closed() -> Self {
         let refusal = Refusal::new(Kind::Unavailable, "standard output was closed");
-        Self { refusal, place: None, request: None, exit: Exit::OutputClosed }
+        Self { refusal, place: None, request: None, unsent: false, exit: Exit::OutputClosed }
     }
 
     /// Whether there is anything to tell.
@@ -81,10 +89,17 @@ impl Failure {
         self
     }
 
+    /// Says that nothing was sent: there is no log to look into.
+    #[must_use]
+    pub(crate) fn unsent(mut self) -> Self {
+        self.unsent = true;
+        self
+    }
+
     /// Says what the request is called in the logs of server and node.
     #[must_use]
     pub(crate) fn request(mut self, id: String) -> Self {
-        self.request = Some(id);
+        self.request = (!self.unsent).then_some(id);
         self
     }
 
@@ -123,7 +138,7 @@ fn says(message: &str, cause: &str) -> bool {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let exit = if refusal.kind == Kind::Unavailable { Exit::Unavailable } else { Exit::Refused };
-        Self { refusal, place: None, request: None, exit }
+        Self { refusal, place: None, request: None, unsent: false, exit }
     }
 }
 

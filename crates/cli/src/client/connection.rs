@@ -72,7 +72,8 @@ impl Connection {
                 (authority.clone(), "Is it running, and is --bundle its trust domain's bundle?")
             }
         };
-        Failure::new(Kind::Unavailable, format!("the server at {place} cannot be reached: {why}")).hint(hint)
+        let message = format!("the server at {place} cannot be reached: {why}");
+        Failure::new(Kind::Unavailable, message).hint(hint).unsent()
     }
 }
 
