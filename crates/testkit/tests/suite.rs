@@ -9,6 +9,7 @@
 )]
 
 mod corpus;
+mod differential;
 mod driver;
 mod endpoint;
 mod handshake;
