@@ -1,5 +1,6 @@
 //! What was typed. One struct per verb, nothing resolved yet: the files under `verb/` say what it means.
 
+mod backup;
 mod bench;
 mod daemon;
 pub(crate) mod misuse;
@@ -9,6 +10,7 @@ mod subject;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub(crate) use backup::{BackupArgs, RestoreArgs};
 pub(crate) use bench::{BenchArgs, BenchPart, BenchRow};
 pub(crate) use daemon::{DEV_WORKERS_MAX, DevArgs, EndingArgs, LogFormat, NodeArgs, RunArgs, ServerArgs};
 pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, ExplainArgs, GetArgs, NamespaceArg};
@@ -117,6 +119,10 @@ pub(crate) enum Verb {
     /// Read the log of everything that happened
     #[command(subcommand)]
     Log(LogVerb),
+    /// Copy the data directory of a server, which may run
+    Backup(BackupArgs),
+    /// Build the data directory of a server from a backup
+    Restore(RestoreArgs),
     /// Measure Credence on this machine beside the physical limit of the same work
     Bench(BenchArgs),
     /// Write the completion script of a shell to standard output

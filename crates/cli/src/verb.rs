@@ -2,6 +2,7 @@
 
 mod actor;
 mod apply;
+mod backup;
 mod bundle;
 mod class;
 mod completion;
@@ -49,6 +50,8 @@ pub(crate) async fn execute(verb: Verb, session: &Session) -> Result<ExitCode, F
         Verb::Svid(verb) => return svid::run(verb, session),
         Verb::Verify(args) => return verify::run(args, session).await,
         Verb::Log(verb) => log::run(verb, session).await?,
+        Verb::Backup(args) => backup::run(&args, session)?,
+        Verb::Restore(args) => backup::run_restore(&args, session)?,
         Verb::Completion(args) => completion::run(&args, session)?,
     }
     Ok(ExitCode::SUCCESS)

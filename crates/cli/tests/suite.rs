@@ -8,6 +8,8 @@
     reason = "the helpers of tests may fail a test; clippy exempts only test functions"
 )]
 
+#[path = "suite/backup.rs"]
+mod backup;
 #[path = "suite/demo.rs"]
 mod demo;
 #[path = "suite/dev.rs"]

@@ -9,6 +9,7 @@ pub mod access;
 mod app;
 pub mod archive;
 mod attest_limit;
+pub mod backup;
 pub mod call;
 mod caller;
 mod clock;

@@ -31,7 +31,7 @@ const STATUS_CODES: &[&[&str]] = &[&["StatusCode"], &["tonic", "::", "Code"], &[
 const STATUS_CODE_CRATES: &[&str] = &["server", "node", "cli", "wire", "telemetry"];
 
 /// The server's composition, where the journal is opened and given away.
-const SERVER_START: &str = "src/start";
+const SERVER_START: [&str; 2] = ["src/start", "src/backup"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -43,8 +43,14 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         if name == "model" {
             said(path, rust, BANNED_IN_MODEL, "the model does not know", &mut findings);
         }
-        if name == "server" && !inside.starts_with(SERVER_START) {
-            said(path, rust, &[&["credence_journal"]], "only the start of the server knows", &mut findings);
+        if name == "server" && !SERVER_START.iter().any(|start| inside.starts_with(start)) {
+            said(
+                path,
+                rust,
+                &[&["credence_journal"]],
+                "only the start of the server and its backups know",
+                &mut findings,
+            );
         }
         if !STATUS_CODE_CRATES.contains(&name) {
             said(path, rust, STATUS_CODES, "only the ends of a protocol know", &mut findings);
@@ -104,7 +110,7 @@ mod tests {
         let text = "use credence_journal::FileJournal;";
         assert_eq!(
             found("crates/server/src/api/log.rs", text),
-            ["only the start of the server knows credence_journal"]
+            ["only the start of the server and its backups know credence_journal"]
         );
         assert!(found("crates/server/src/start.rs", text).is_empty());
         assert!(found("crates/control/src/cell.rs", text).is_empty());

@@ -4,8 +4,10 @@ use crate::program::{golden, run};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-const VERBS: [&str; 31] = [
+const VERBS: [&str; 33] = [
     "",
+    "backup",
+    "restore",
     "bench",
     "demo",
     "dev",
