@@ -17,7 +17,7 @@
 //! It does not encrypt, compress or expire anything, and it does not repair damage: it says where it is and stops. The
 //! format is described byte by byte in `docs/formats/journal.md`.
 
-mod disk;
+mod directory;
 mod fields;
 mod frame;
 mod lock;
@@ -28,15 +28,16 @@ mod synced;
 mod tail;
 mod version;
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
+use self::directory::Directory;
 use self::lock::Lock;
 use self::recovery::Found;
 use self::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
 use self::synced::{Place, Synced};
 use crate::error::JournalError;
+use crate::files::{Files, OpenFile, OpenMode, SystemFiles};
 use crate::journal::{Journal, Recovered, Snapshot, StoreSnapshot};
 use crate::limits::{
     Page, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, check_batch, check_fence, check_snapshot, check_snapshot_bytes,
@@ -71,7 +72,7 @@ impl Default for FileOptions {
 /// A journal in a directory, locked for as long as this value lives.
 #[derive(Debug)]
 pub struct FileJournal {
-    dir: PathBuf,
+    dir: Directory,
     options: FileOptions,
     condition: Condition,
     /// How far the record is durable, as this process saw it with its own eyes.
@@ -90,7 +91,7 @@ enum Condition {
 /// The end of the record, open for appending.
 #[derive(Debug)]
 struct Writer {
-    file: File,
+    file: Box<dyn OpenFile>,
     synced: Synced,
     place: Place,
     last: Index,
@@ -109,12 +110,20 @@ impl FileJournal {
     /// # Errors
     /// [`JournalError::InUse`], [`JournalError::NewerFormat`], [`JournalError::Io`].
     pub fn open(dir: &Path, options: FileOptions) -> Result<Self, JournalError> {
-        disk::make_dir(dir)?;
-        let lock = lock::take(dir)?;
-        let is_new = disk::names(dir)?.iter().all(|name| segment::parse_name(name).is_none());
-        version::check(dir, is_new)?;
+        Self::open_on(Arc::new(SystemFiles), dir, options)
+    }
+
+    /// The same on another file system than this machine's.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn open_on(files: Arc<dyn Files>, dir: &Path, options: FileOptions) -> Result<Self, JournalError> {
+        let dir = Directory::make(files, dir)?;
+        let lock = lock::take(&dir)?;
+        let is_new = dir.names()?.iter().all(|name| segment::parse_name(name).is_none());
+        version::check(&dir, is_new)?;
         let options = FileOptions { segment_bytes_max: options.segment_bytes_max.min(SEGMENT_BYTES_MAX), ..options };
-        let (dir, segments) = (dir.to_owned(), Vec::new());
+        let segments = Vec::new();
         Ok(Self { dir, options, condition: Condition::Unopened, durable: None, segments, _lock: lock })
     }
 
@@ -130,7 +139,7 @@ impl FileJournal {
         let length = found.tail.as_ref().map_or(SEGMENT_HEADER_BYTES as u64, |tail| tail.end);
         let place = Place { segment: segment.first, length };
         let covered = found.snapshot.as_ref().map_or(Index::NONE, |snapshot| snapshot.upto);
-        let file = disk::open_rw(&segment.path, false)?;
+        let file = self.dir.open(&segment.path, OpenMode::Write)?;
         let (last, chain) = (found.last, previous);
         let mut writer = Writer { file, synced, place, last, fence, chain, covered, frame: Vec::new() };
         self.durable = Some(place);
@@ -158,7 +167,7 @@ impl FileJournal {
         if filled > self.options.segment_bytes_max && writer.last >= writer.place.segment {
             let header = SegmentHeader { first: writer.last.next(), fence: writer.fence, previous };
             let segment = Segment::create(&self.dir, &header)?;
-            writer.file = disk::open_rw(&segment.path, false)?;
+            writer.file = self.dir.open(&segment.path, OpenMode::Write)?;
             writer.place = Place { segment: segment.first, length: SEGMENT_HEADER_BYTES as u64 };
             self.segments.push(segment);
         }
@@ -243,7 +252,7 @@ impl Journal for FileJournal {
             if page.is_full() {
                 break;
             }
-            segment.read(&mut page, (segment.first == place.segment).then_some(place.length))?;
+            segment.read(&self.dir, &mut page, (segment.first == place.segment).then_some(place.length))?;
         }
         Ok(page.into_entries())
     }

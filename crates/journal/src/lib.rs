@@ -13,6 +13,7 @@
 
 mod error;
 mod file;
+mod files;
 mod journal;
 mod limits;
 mod memory;
@@ -20,6 +21,7 @@ mod position;
 
 pub use crate::error::{JournalError, Obstacle};
 pub use crate::file::{FileJournal, FileOptions, Verify};
+pub use crate::files::{Files, OpenFile, OpenMode, SystemFiles};
 pub use crate::journal::{Journal, Note, Recovered, Snapshot, StoreSnapshot};
 pub use crate::limits::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, ENTRY_BYTES_MAX, READ_BYTES_MAX, READ_ENTRIES_MAX, SEGMENT_BYTES_DEFAULT,

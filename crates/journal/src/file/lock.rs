@@ -3,12 +3,13 @@
 //! The lock is the system's advisory lock on the open file, so it ends with the process however that dies. The text in the
 //! file (process id, program) only serves the error message of the next one who comes.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::fs::TryLockError;
+use std::io;
 use std::path::Path;
 
-use super::disk;
+use super::directory::Directory;
 use crate::error::JournalError;
+use crate::files::{OpenFile, OpenMode};
 
 const NAME: &str = "LOCK";
 /// Bytes of the holder's program name that are repeated in an error, at most.
@@ -17,36 +18,37 @@ const PROGRAM_BYTES_MAX: usize = 64;
 /// The lock of a directory, held until dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    _file: Box<dyn OpenFile>,
 }
 
 /// Takes the lock, or says who holds it.
-pub(super) fn take(dir: &Path) -> Result<Lock, JournalError> {
+pub(super) fn take(dir: &Directory) -> Result<Lock, JournalError> {
     let path = dir.join(NAME);
-    let mut file = disk::open_rw(&path, true)?;
+    let file = dir.open(&path, OpenMode::WriteOrCreate)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let (pid, program) = holder(&path);
-            return Err(JournalError::InUse { dir: dir.to_owned(), pid, program });
+            let (pid, program) = holder(dir, &path);
+            return Err(JournalError::InUse { dir: dir.path().to_owned(), pid, program });
         }
         Err(TryLockError::Error(error)) => return Err(JournalError::io("lock", &path, error)),
     }
-    sign(&mut file).map_err(|e| JournalError::io("write", &path, e))?;
+    sign(file.as_ref()).map_err(|e| JournalError::io("write", &path, e))?;
     Ok(Lock { _file: file })
 }
 
-fn sign(file: &mut File) -> io::Result<()> {
+fn sign(file: &dyn OpenFile) -> io::Result<()> {
     let program = std::env::current_exe()
         .ok()
         .and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
         .unwrap_or_default();
-    file.set_len(0)?;
-    file.write_all(format!("{}\n{program}\n", std::process::id()).as_bytes())
+    file.set_length(0)?;
+    file.write_all_at(format!("{}\n{program}\n", std::process::id()).as_bytes(), 0)
 }
 
-fn holder(path: &Path) -> (Option<u32>, String) {
-    let text = fs::read_to_string(path).unwrap_or_default();
+fn holder(dir: &Directory, path: &Path) -> (Option<u32>, String) {
+    let bytes = dir.read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.lines();
     let pid = lines.next().and_then(|line| line.parse().ok());
     let program =

@@ -2,17 +2,17 @@
 //!
 //! INVARIANT: a start that is refused has changed nothing.
 
-use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::directory::{self, Directory, Reader};
 use super::frame::{self, Header};
 use super::segment::{self, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
 use super::synced::{self, Place, Synced};
 use super::tail::{self, Verdict};
-use super::{Verify, disk, snapshot};
+use super::{Verify, snapshot};
 use crate::error::JournalError;
+use crate::files::OpenMode;
 use crate::journal::{Note, Snapshot};
 use crate::position::{Fence, Index};
 
@@ -45,8 +45,8 @@ pub(super) struct Tail {
 /// Reads and judges everything. `exact` is how far this very process knows the record to be durable, after an append of
 /// its own failed: what lies beyond was never acknowledged and counts as torn, even if it reads well, because the system
 /// may hold in memory what it failed to write.
-pub(super) fn scan(dir: &Path, verify: Verify, exact: Option<Place>) -> Result<Found, JournalError> {
-    let names = disk::names(dir)?;
+pub(super) fn scan(dir: &Directory, verify: Verify, exact: Option<Place>) -> Result<Found, JournalError> {
+    let names = dir.names()?;
     let mut report = leftovers(dir, &names);
     let snapshot = snapshot::newest(dir, &names, &mut report);
     let mut firsts: Vec<Index> = names.iter().filter_map(|name| segment::parse_name(name)).collect();
@@ -62,7 +62,8 @@ pub(super) fn scan(dir: &Path, verify: Verify, exact: Option<Place>) -> Result<F
     check_present(dir, &segments, place)?;
 
     let upto = snapshot.as_ref().map_or(Index::NONE, |snapshot| snapshot.upto);
-    let mut replay = Replay { keep_after: upto, next: Index(1), fence: Fence(0), chain: Some(0), entries: Vec::new() };
+    let mut replay =
+        Replay { dir, keep_after: upto, next: Index(1), fence: Fence(0), chain: Some(0), entries: Vec::new() };
     let next_firsts: Vec<Index> = segments.iter().skip(1).map(|segment| segment.first).collect();
     let mut tail = None;
     for (at, segment) in segments.iter_mut().enumerate() {
@@ -77,29 +78,29 @@ pub(super) fn scan(dir: &Path, verify: Verify, exact: Option<Place>) -> Result<F
         let what = format!(
             "the record ends at entry {last}, and a snapshot covers entries up to {upto}: segments are missing"
         );
-        return Err(JournalError::damaged(dir, 0, what));
+        return Err(JournalError::damaged(dir.path(), 0, what));
     }
     let Replay { fence, chain, entries, .. } = replay;
     Ok(Found { snapshot, entries, last, fence, chain: chain.unwrap_or(0), segments, tail, report })
 }
 
 /// Makes the directory what was found: removes leftovers, cuts a torn tail, makes sure of the last frames.
-pub(super) fn repair(dir: &Path, found: &Found, synced: &Synced) -> Result<(), JournalError> {
+pub(super) fn repair(dir: &Directory, found: &Found, synced: &Synced) -> Result<(), JournalError> {
     for note in &found.report {
         if let Note::LeftoverRemoved { path } = note {
-            disk::remove(path)?;
+            dir.remove(path)?;
         }
     }
     // The last start may have ended between creating a file and making its name durable.
-    disk::sync_dir(dir)?;
+    dir.sync()?;
     let (Some(segment), Some(tail)) = (found.segments.last(), &found.tail) else { return Ok(()) };
-    let file = disk::open_rw(&segment.path, false)?;
+    let file = dir.open(&segment.path, OpenMode::Write)?;
     let fail = |doing, e| JournalError::io(doing, &segment.path, e);
     if tail.torn_bytes > 0 {
         // The note goes first, so that it never runs ahead of the segment.
         synced.note(Place { segment: segment.first, length: tail.end - tail.unsynced.len() as u64 })?;
         synced.sync()?;
-        file.set_len(tail.end).map_err(|e| fail("cut", e))?;
+        file.set_length(tail.end).map_err(|e| fail("cut", e))?;
     }
     // Frames read from memory that a failed sync never brought to the disk would be believed for nothing: written again,
     // they are synced for certain. The bytes are the same, so a crash here harms nothing.
@@ -108,13 +109,14 @@ pub(super) fn repair(dir: &Path, found: &Found, synced: &Synced) -> Result<(), J
     synced.note(Place { segment: segment.first, length: tail.end })
 }
 
-fn leftovers(dir: &Path, names: &[String]) -> Vec<Note> {
-    let aside = names.iter().filter(|name| Path::new(name).extension().is_some_and(|ending| ending == disk::ASIDE));
+fn leftovers(dir: &Directory, names: &[String]) -> Vec<Note> {
+    let aside =
+        names.iter().filter(|name| Path::new(name).extension().is_some_and(|ending| ending == directory::ASIDE));
     aside.map(|name| Note::LeftoverRemoved { path: dir.join(name) }).collect()
 }
 
 /// Refuses a directory from which the newest segment is gone.
-fn check_present(dir: &Path, segments: &[Segment], place: Option<Place>) -> Result<(), JournalError> {
+fn check_present(dir: &Directory, segments: &[Segment], place: Option<Place>) -> Result<(), JournalError> {
     let Some(place) = place else { return Ok(()) };
     if segments.iter().any(|segment| segment.first == place.segment) {
         return Ok(());
@@ -123,7 +125,7 @@ fn check_present(dir: &Path, segments: &[Segment], place: Option<Place>) -> Resu
     Err(JournalError::damaged(&missing, 0, format!("the segment is missing, and {}", acknowledged(dir, place))))
 }
 
-fn acknowledged(dir: &Path, place: Place) -> String {
+fn acknowledged(dir: &Directory, place: Place) -> String {
     format!(
         "{} says that {} bytes of it were acknowledged (only after a restore from an older copy: remove that file to accept the loss)",
         synced::path(dir).display(),
@@ -132,7 +134,8 @@ fn acknowledged(dir: &Path, place: Place) -> String {
 }
 
 /// The walk over all frames, oldest first.
-struct Replay {
+struct Replay<'a> {
+    dir: &'a Directory,
     keep_after: Index,
     next: Index,
     fence: Fence,
@@ -141,14 +144,15 @@ struct Replay {
     entries: Vec<Vec<u8>>,
 }
 
-impl Replay {
+impl Replay<'_> {
     /// Passes over a segment that a snapshot covers; only its header is read.
     fn skip(&mut self, segment: &Segment, next: Index) -> Result<(), JournalError> {
+        let file = self.dir.open(&segment.path, OpenMode::Read)?;
         let mut bytes = Vec::new();
-        let read = File::open(&segment.path)
-            .and_then(|file| file.take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut bytes))
-            .map_err(|e| JournalError::io("read", &segment.path, e));
-        read?;
+        Reader::new(file.as_ref(), 0)
+            .take(SEGMENT_HEADER_BYTES as u64)
+            .read_to_end(&mut bytes)
+            .map_err(|e| JournalError::io("read", &segment.path, e))?;
         self.begin(segment, &bytes)?;
         self.next = next;
         self.chain = None;
@@ -180,10 +184,7 @@ impl Replay {
         let file_bytes = bytes.len() as u64;
         let synced = place.map_or(SEGMENT_HEADER_BYTES as u64, |place| place.durable_in(segment.first));
         if let Some(place) = place.filter(|_| synced > file_bytes) {
-            let what = format!(
-                "the file ends here, and {}",
-                acknowledged(segment.path.parent().unwrap_or(Path::new("")), place)
-            );
+            let what = format!("the file ends here, and {}", acknowledged(self.dir, place));
             return Err(JournalError::damaged(&segment.path, file_bytes, what));
         }
         let synced = usize::try_from(synced).unwrap_or(usize::MAX);
@@ -207,7 +208,7 @@ impl Replay {
     }
 
     fn load(&mut self, segment: &Segment) -> Result<Vec<u8>, JournalError> {
-        let bytes = fs::read(&segment.path).map_err(|e| JournalError::io("read", &segment.path, e))?;
+        let bytes = self.dir.read(&segment.path).map_err(|e| JournalError::io("read", &segment.path, e))?;
         self.begin(segment, &bytes)?;
         Ok(bytes)
     }

@@ -15,15 +15,15 @@
 //! The header is written aside with the file, so a segment that exists has one. Reading a range goes by marks: every
 //! `MARK_SPACING_BYTES` the place of a frame is remembered, and a read starts at the mark before what it wants.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::disk;
+use super::directory::{Directory, Reader};
 use super::fields::{checked, seal};
 use super::frame::{self, HEADER_BYTES};
 use super::version::FORMAT_VERSION;
 use crate::error::JournalError;
+use crate::files::OpenMode;
 use crate::limits::Page;
 use crate::position::{Fence, Index};
 
@@ -84,13 +84,13 @@ impl SegmentHeader {
 
 impl Segment {
     /// A segment found on disk.
-    pub(super) fn found(dir: &Path, first: Index) -> Self {
+    pub(super) fn found(dir: &Directory, first: Index) -> Self {
         Self { path: dir.join(name(first)), first, marks: Vec::new() }
     }
 
     /// Creates a new segment, durably.
-    pub(super) fn create(dir: &Path, header: &SegmentHeader) -> Result<Self, JournalError> {
-        let path = disk::write_aside(dir, &name(header.first), &[&header.encode()])?;
+    pub(super) fn create(dir: &Directory, header: &SegmentHeader) -> Result<Self, JournalError> {
+        let path = dir.write_aside(&name(header.first), &[&header.encode()])?;
         Ok(Self { path, first: header.first, marks: Vec::new() })
     }
 
@@ -103,16 +103,15 @@ impl Segment {
     }
 
     /// Fills the page with entries of this segment, up to byte `end` where that is known.
-    pub(super) fn read(&self, page: &mut Page, end: Option<u64>) -> Result<(), JournalError> {
+    pub(super) fn read(&self, dir: &Directory, page: &mut Page, end: Option<u64>) -> Result<(), JournalError> {
         let fail = |e| JournalError::io("read", &self.path, e);
         let mut offset = self.offset_before(page.from());
-        let mut file = File::open(&self.path).map_err(fail)?;
+        let file = dir.open(&self.path, OpenMode::Read)?;
         let end = match end {
             Some(end) => end,
-            None => file.metadata().map_err(fail)?.len(),
+            None => file.length().map_err(fail)?,
         };
-        file.seek(SeekFrom::Start(offset)).map_err(fail)?;
-        let mut reader = BufReader::new(file);
+        let mut reader = BufReader::new(Reader::new(file.as_ref(), offset));
         let mut bytes = Vec::new();
         while offset < end && !page.is_full() {
             bytes.clear();

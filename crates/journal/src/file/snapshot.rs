@@ -14,10 +14,9 @@
 //! Named `snap-` and the index in twenty digits. The newest two are kept, so that a damaged one has a predecessor; when
 //! none can be read the whole record is replayed, since no entry is ever removed.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::disk;
+use super::directory::Directory;
 use super::fields::{checked, seal};
 use super::version::FORMAT_VERSION;
 use crate::error::JournalError;
@@ -34,7 +33,7 @@ const KEPT: usize = 2;
 
 /// Writes a snapshot durably, then removes all but the newest two. One that covers more than this, which cannot be read or
 /// this would have been refused, is removed too.
-pub(super) fn write(dir: &Path, snapshot: &Snapshot) -> Result<(), JournalError> {
+pub(super) fn write(dir: &Directory, snapshot: &Snapshot) -> Result<(), JournalError> {
     let mut header = Vec::with_capacity(HEADER_BYTES);
     header.extend_from_slice(&MAGIC);
     header.extend_from_slice(&FORMAT_VERSION.to_be_bytes());
@@ -42,20 +41,20 @@ pub(super) fn write(dir: &Path, snapshot: &Snapshot) -> Result<(), JournalError>
     header.extend_from_slice(&(snapshot.bytes.len() as u64).to_be_bytes());
     header.extend_from_slice(&crc32c::crc32c(&snapshot.bytes).to_be_bytes());
     seal(&mut header, 0);
-    disk::write_aside(dir, &name(snapshot.upto), &[&header, &snapshot.bytes])?;
+    dir.write_aside(&name(snapshot.upto), &[&header, &snapshot.bytes])?;
     let (unreadable, kept): (Vec<Index>, Vec<Index>) =
-        list(&disk::names(dir)?).into_iter().partition(|upto| *upto > snapshot.upto);
+        list(&dir.names()?).into_iter().partition(|upto| *upto > snapshot.upto);
     for upto in unreadable.into_iter().chain(kept.into_iter().skip(KEPT)) {
-        disk::remove(&dir.join(name(upto)))?;
+        dir.remove(&dir.join(name(upto)))?;
     }
     Ok(())
 }
 
 /// The newest snapshot that can be read; those passed over are reported.
-pub(super) fn newest(dir: &Path, names: &[String], report: &mut Vec<Note>) -> Option<Snapshot> {
+pub(super) fn newest(dir: &Directory, names: &[String], report: &mut Vec<Note>) -> Option<Snapshot> {
     for upto in list(names) {
         let path = dir.join(name(upto));
-        match load(&path, upto) {
+        match load(dir, &path, upto) {
             Ok(bytes) => return Some(Snapshot { upto, bytes }),
             Err(what) => report.push(Note::SnapshotDamaged { path, what }),
         }
@@ -63,8 +62,8 @@ pub(super) fn newest(dir: &Path, names: &[String], report: &mut Vec<Note>) -> Op
     None
 }
 
-fn load(path: &PathBuf, upto: Index) -> Result<Vec<u8>, String> {
-    let mut bytes = fs::read(path).map_err(|error| error.to_string())?;
+fn load(dir: &Directory, path: &Path, upto: Index) -> Result<Vec<u8>, String> {
+    let mut bytes = dir.read(path).map_err(|error| error.to_string())?;
     let parsed = bytes.get(..HEADER_BYTES).and_then(checked).and_then(|mut fields| {
         let magic = fields.take(MAGIC.len())?;
         Some((magic == MAGIC, fields.u32()?, Index(fields.u64()?), fields.u64()?, fields.u32()?))

@@ -12,15 +12,14 @@
 //! runs ahead: it is written after the sync and before the answer. After a crash of the process it is exact, because the
 //! system still holds the write; after a loss of power it may lag by the seconds the system takes to write back.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::disk;
+use super::directory::Directory;
 use super::fields::{checked, seal};
 use super::segment::SEGMENT_HEADER_BYTES;
 use crate::error::JournalError;
+use crate::files::{OpenFile, OpenMode};
 use crate::position::Index;
 
 const NAME: &str = "SYNCED";
@@ -52,15 +51,15 @@ impl Place {
 /// The open note.
 #[derive(Debug)]
 pub(super) struct Synced {
-    file: File,
+    file: Box<dyn OpenFile>,
     path: PathBuf,
 }
 
 impl Synced {
     /// Opens or creates the note.
-    pub(super) fn open(dir: &Path) -> Result<Self, JournalError> {
+    pub(super) fn open(dir: &Directory) -> Result<Self, JournalError> {
         let path = path(dir);
-        Ok(Self { file: disk::open_rw(&path, true)?, path })
+        Ok(Self { file: dir.open(&path, OpenMode::WriteOrCreate)?, path })
     }
 
     /// Notes that everything up to this place is durable.
@@ -70,7 +69,7 @@ impl Synced {
 
     /// Replaces the open file, so that a test can make the next note fail.
     #[cfg(test)]
-    pub(super) fn exchange(&mut self, file: File) {
+    pub(super) fn exchange(&mut self, file: Box<dyn OpenFile>) {
         self.file = file;
     }
 
@@ -81,13 +80,13 @@ impl Synced {
 }
 
 /// Where the note is kept.
-pub(super) fn path(dir: &Path) -> PathBuf {
+pub(super) fn path(dir: &Directory) -> PathBuf {
     dir.join(NAME)
 }
 
 /// What was noted: `Ok(None)` without a note, `Err` when it cannot be read.
-pub(super) fn load(dir: &Path) -> Result<Option<Place>, Unreadable> {
-    let bytes = match fs::read(path(dir)) {
+pub(super) fn load(dir: &Directory) -> Result<Option<Place>, Unreadable> {
+    let bytes = match dir.read(&path(dir)) {
         Ok(bytes) if bytes.is_empty() => return Ok(None),
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

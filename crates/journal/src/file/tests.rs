@@ -39,7 +39,7 @@ fn check_poisoned(journal: &mut FileJournal, fence: Fence) {
 #[test]
 fn a_full_disk_is_named_and_poisons_until_recovery() {
     let (_dir, mut journal, fence) = opened();
-    writer(&mut journal).file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    writer(&mut journal).file = Box::new(OpenOptions::new().write(true).open("/dev/full").unwrap());
     let error = journal.append(fence, &entries(&["a"])).unwrap_err();
     assert!(matches!(error, JournalError::Io { obstacle: Obstacle::Full, .. }), "{error:?}");
     assert!(error.to_string().contains("00000000000000000001.seg: the disk, the quota"), "{error}");
@@ -53,7 +53,7 @@ fn a_full_disk_is_named_and_poisons_until_recovery() {
 #[test]
 fn a_write_that_is_refused_poisons_until_recovery() {
     let (dir, mut journal, fence) = opened();
-    writer(&mut journal).file = File::open(dir.path().join("00000000000000000001.seg")).unwrap();
+    writer(&mut journal).file = Box::new(File::open(dir.path().join("00000000000000000001.seg")).unwrap());
     assert!(matches!(journal.append(fence, &entries(&["a"])), Err(JournalError::Io { doing: "append to", .. })));
     check_poisoned(&mut journal, fence);
     assert_eq!(journal.recover().unwrap().entries, entries(&["kept"]));
@@ -63,7 +63,7 @@ fn a_write_that_is_refused_poisons_until_recovery() {
 fn a_batch_whose_append_failed_after_its_bytes_were_written_is_cut_and_not_believed() {
     let (dir, mut journal, fence) = opened();
     // The frame reaches the file and the note of it fails, as when a sync fails: the bytes read well, for now.
-    writer(&mut journal).synced.exchange(File::open(dir.path().join("SYNCED")).unwrap());
+    writer(&mut journal).synced.exchange(Box::new(File::open(dir.path().join("SYNCED")).unwrap()));
     assert!(matches!(journal.append(fence, &entries(&["unsure"])), Err(JournalError::Io { .. })));
     check_poisoned(&mut journal, fence);
     let found = journal.recover().unwrap();

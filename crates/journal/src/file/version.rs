@@ -1,9 +1,6 @@
 //! `VERSION`: which format the directory is in, readable by a person and by every later version of the program.
 
-use std::fs;
-use std::path::Path;
-
-use super::disk;
+use super::directory::Directory;
 use crate::error::JournalError;
 
 /// The format this program writes, and the newest it reads.
@@ -13,12 +10,12 @@ const NAME: &str = "VERSION";
 const PREFIX: &str = "credence-journal ";
 
 /// Checks the version, or writes it when the directory is new.
-pub(super) fn check(dir: &Path, is_new: bool) -> Result<(), JournalError> {
+pub(super) fn check(dir: &Directory, is_new: bool) -> Result<(), JournalError> {
     let path = dir.join(NAME);
-    let bytes = match fs::read(&path) {
+    let bytes = match dir.read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && is_new => {
-            disk::write_aside(dir, NAME, &[format!("{PREFIX}{FORMAT_VERSION}\n").as_bytes()])?;
+            dir.write_aside(NAME, &[format!("{PREFIX}{FORMAT_VERSION}\n").as_bytes()])?;
             return Ok(());
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
