@@ -12,7 +12,9 @@ use std::path::PathBuf;
 
 pub(crate) use backup::{BackupArgs, RestoreArgs};
 pub(crate) use bench::{BenchArgs, BenchPart, BenchRow};
-pub(crate) use daemon::{DEV_WORKERS_MAX, DevArgs, EndingArgs, LogFormat, NodeArgs, RunArgs, ServerArgs};
+pub(crate) use daemon::{
+    DEV_WORKERS_MAX, DevArgs, EndingArgs, LogFormat, NodeArgs, PassphraseArgs, RunArgs, ServerArgs,
+};
 pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, ExplainArgs, GetArgs, NamespaceArg};
 pub(crate) use subject::{
     ActorVerb, BundleArgs, BundleForm, BundleVerb, ClassVerb, CompletionArgs, CreateActorArgs, ExecArgs, InspectArgs,

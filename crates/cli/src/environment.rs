@@ -16,6 +16,8 @@ pub(crate) struct Environment {
     pub(crate) node_socket: Option<PathBuf>,
     /// `CREDENCE_LOG`: what servers and nodes write about their work, as `tracing` filters spell it.
     pub(crate) log: Option<String>,
+    /// `CREDENTIALS_DIRECTORY`: where the service manager lays this service's secrets (systemd.exec).
+    pub(crate) credentials: Option<PathBuf>,
     /// Where `credence dev` keeps its things: `CREDENCE_HOME`, else `~/.local/state/credence`.
     pub(crate) home: Option<PathBuf>,
     /// Whether standard output may be coloured: a terminal, and neither `NO_COLOR` nor `TERM=dumb`.
@@ -37,6 +39,7 @@ impl Environment {
             server: variable("CREDENCE_SERVER"),
             node_socket: variable("CREDENCE_NODE_SOCKET").map(PathBuf::from),
             log: variable("CREDENCE_LOG"),
+            credentials: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             home,
             color: terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb"),
             terminal,

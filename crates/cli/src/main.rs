@@ -19,6 +19,7 @@ mod golden;
 mod kind;
 mod manifest;
 mod output;
+mod passphrase;
 mod pem;
 mod run;
 mod session;

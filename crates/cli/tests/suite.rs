@@ -18,6 +18,8 @@ mod dev;
 mod directory;
 #[path = "suite/help.rs"]
 mod help;
+#[path = "suite/keys.rs"]
+mod keys;
 #[path = "suite/offline.rs"]
 mod offline;
 #[path = "suite/program.rs"]

@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod csr;
 pub mod jwt_svid;
 pub mod key;
+pub mod key_file;
 pub mod pem;
 pub mod tls;
 pub mod x509_svid;

@@ -17,6 +17,8 @@ pub enum Label {
     Certificate,
     /// One unencrypted PKCS#8 private key.
     PrivateKey,
+    /// One PKCS#8 private key under a passphrase (RFC 7468 §11).
+    EncryptedPrivateKey,
 }
 
 /// A text does not hold the PEM block that it should.
@@ -29,6 +31,7 @@ impl Label {
         match self {
             Self::Certificate => "CERTIFICATE",
             Self::PrivateKey => "PRIVATE KEY",
+            Self::EncryptedPrivateKey => "ENCRYPTED PRIVATE KEY",
         }
     }
 }
@@ -68,6 +71,17 @@ pub fn read_private_key(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, PemError> {
     Ok(Zeroizing::new(key.secret_pkcs8_der().to_vec()))
 }
 
+/// The first encrypted PKCS#8 private key in a text; none if there is no such block.
+pub fn read_encrypted_private_key(text: &[u8]) -> Result<Option<Vec<u8>>, PemError> {
+    let wrong = PemError(Label::EncryptedPrivateKey);
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    let name = Label::EncryptedPrivateKey.as_str();
+    let Some((_, body)) = text.split_once(&format!("-----BEGIN {name}-----")) else { return Ok(None) };
+    let (body, _) = body.split_once(&format!("-----END {name}-----")).ok_or(wrong)?;
+    let body: String = body.chars().filter(|character| !character.is_ascii_whitespace()).collect();
+    STANDARD.decode(body).map(Some).map_err(|_| wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +94,11 @@ mod tests {
             prop_assert!(text.lines().all(|line| line.len() <= LINE_CHARACTERS));
             prop_assert_eq!(&*read_private_key(text.as_bytes()).expect("a key"), &der);
             let two = format!("{}{}", *write(Label::Certificate, &der), *write(Label::Certificate, &[1]));
-            prop_assert_eq!(read_certificates(two.as_bytes()), Ok(vec![der, vec![1]]));
+            prop_assert_eq!(read_certificates(two.as_bytes()), Ok(vec![der.clone(), vec![1]]));
+            let encrypted = write(Label::EncryptedPrivateKey, &der);
+            prop_assert_eq!(read_encrypted_private_key(encrypted.as_bytes()), Ok(Some(der)));
+            prop_assert_eq!(read_encrypted_private_key(text.as_bytes()), Ok(None));
+            prop_assert!(read_private_key(encrypted.as_bytes()).is_err());
         }
     }
 

@@ -15,6 +15,7 @@ mod custody;
 use aws_lc_rs::rand;
 use credence_credential::bundle::thumbprint;
 use credence_credential::key::{KeyAlgorithm, KeyError, KeyPair};
+use credence_credential::key_file::{KeyFileError, Passphrase};
 use credence_credential::x509_svid::{BuildError, CaTemplate, SERIAL_BYTES, SigningCertificate, build_root};
 use credence_model::id::Digest;
 use credence_model::refusal::Kind;
@@ -23,6 +24,7 @@ use credence_model::time::Timestamp;
 use custody::Custody;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Life of a root, in seconds: 10 years.
@@ -39,7 +41,7 @@ const INTERMEDIATE_CERTIFICATE: &str = "intermediate.cert.pem";
 const JWT_KEY: &str = "jwt.key.pem";
 
 /// What an authority is made with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The trust domain that it signs for.
     pub trust_domain: TrustDomain,
@@ -52,6 +54,9 @@ pub struct Config {
     pub root_ttl_secs: u64,
     /// Life of an intermediate, in seconds; never beyond the root's.
     pub intermediate_ttl_secs: u64,
+    /// What the private keys are encrypted with on disk; keys that lie there in the open are encrypted when they are
+    /// opened.
+    pub passphrase: Option<Arc<Passphrase>>,
 }
 
 impl Config {
@@ -63,6 +68,7 @@ impl Config {
             intermediate: false,
             root_ttl_secs: ROOT_TTL_SECS,
             intermediate_ttl_secs: INTERMEDIATE_TTL_SECS,
+            passphrase: None,
         }
     }
 
@@ -107,6 +113,14 @@ pub enum AuthorityError {
         path: PathBuf,
         /// What is wrong.
         why: String,
+    },
+    /// A key is encrypted, and not under the passphrase that was given.
+    #[error("authority: {}: {source}", path.display())]
+    Locked {
+        /// The key.
+        path: PathBuf,
+        /// Why it does not open.
+        source: KeyFileError,
     },
     /// The authority in the directory is another trust domain's.
     #[error("authority: {} belongs to the trust domain {found}; use its name or another data directory", path.display())]
@@ -163,7 +177,7 @@ pub struct Authority {
 impl Authority {
     /// Opens the authority in `dir`, or makes it there at the first start.
     pub fn open_or_create(dir: &Path, config: &Config, now: Timestamp) -> Result<Self, AuthorityError> {
-        let custody = Custody::open(dir)?;
+        let custody = Custody::open(dir, config.passphrase.clone())?;
         let root = open_root(&custody, config, now)?;
         let jwt = open_key(&custody, JWT_KEY, config.jwt_algorithm())?;
         let jwt_key_id = thumbprint(jwt.public());

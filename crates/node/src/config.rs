@@ -1,12 +1,14 @@
 //! Configuration, in two steps: [`ConfigFile`] is what was typed, [`Config`] is what it means.
 
 use crate::endpoint::SOCKET_PATH_BYTES_MAX;
+use credence_credential::key_file::Passphrase;
 use credence_model::id::{Digest, NodeName, PoolRef, WorkerId, WorkerRef};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Where data is kept if the configuration does not say.
@@ -60,6 +62,8 @@ pub struct Config {
     pub environment: BTreeMap<String, String>,
     /// Where sockets are made if the data directory's path is too long for them.
     pub runtime_dir: PathBuf,
+    /// What the node's key is encrypted with on disk; never in the file.
+    pub passphrase: Option<Arc<Passphrase>>,
 }
 
 /// Why a configuration does not mean anything. Names the field and what to do.
@@ -132,6 +136,7 @@ impl ConfigFile {
             supervisor,
             environment,
             runtime_dir,
+            passphrase: None,
         })
     }
 }

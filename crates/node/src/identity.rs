@@ -6,6 +6,7 @@
 
 use credence_credential::bundle::{self, Bundle, BundleSet};
 use credence_credential::key::KeyPair;
+use credence_credential::key_file::{self, KeyFileError, Passphrase};
 use credence_credential::pem::{self, Label};
 use credence_credential::tls::{LiveBundles, LiveIdentity, PeerRule, TlsError, client_config};
 use credence_credential::x509_svid::{self, VerifiedX509Svid};
@@ -45,6 +46,14 @@ pub enum IdentityError {
         /// What is wrong.
         why: String,
     },
+    /// Its key is encrypted, and not under the passphrase that was given.
+    #[error("{}: {source}; or remove it and attest again with a new join token", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// Why it does not open.
+        source: KeyFileError,
+    },
     /// It is for another purpose or not of this trust domain.
     #[error("the identity that was given to this node cannot be used: {0}")]
     Unfit(String),
@@ -75,7 +84,11 @@ impl NodeIdentity {
     }
 
     /// Reads it from the data directory; `None` if it was never saved or is over.
-    pub(crate) fn load(dir: &Path, now: Timestamp) -> Result<Option<Self>, IdentityError> {
+    pub(crate) fn load(
+        dir: &Path,
+        passphrase: Option<&Passphrase>,
+        now: Timestamp,
+    ) -> Result<Option<Self>, IdentityError> {
         let (path, bundle_path) = (dir.join(IDENTITY_FILE), dir.join(BUNDLE_FILE));
         let text = match fs::read(&path).map(Zeroizing::new) {
             Ok(text) => text,
@@ -86,8 +99,12 @@ impl NodeIdentity {
         let document = document.map_err(|source| IdentityError::Io { doing: "read", path: bundle_path, source })?;
         let damaged = |why: String| IdentityError::Damaged { path: path.clone(), why };
         let chain = pem::read_certificates(&text).map_err(|error| damaged(error.to_string()))?;
-        let key = pem::read_private_key(&text).map_err(|error| damaged(error.to_string()))?;
-        let key = KeyPair::from_pkcs8(&key).map_err(|error| damaged(error.to_string()))?;
+        let (key, encrypted) = key_file::read(&text, passphrase).map_err(|error| match error {
+            KeyFileError::Locked | KeyFileError::Passphrase => {
+                IdentityError::Locked { path: path.clone(), source: error }
+            }
+            other => damaged(other.to_string()),
+        })?;
         let leaf = chain.first().map(|leaf| x509_svid::inspect(leaf)).transpose();
         let leaf = leaf.map_err(|error| damaged(error.to_string()))?;
         let Some((id, not_after)) = leaf.and_then(|leaf| Some((leaf.spiffe_id?, leaf.not_after))) else {
@@ -97,15 +114,20 @@ impl NodeIdentity {
             return Ok(None);
         }
         let bundle = read_bundle(&id.trust_domain(), &document)?;
-        Self::new(chain, key, bundle, now).map(Some)
+        let identity = Self::new(chain, key, bundle, now)?;
+        if passphrase.is_some() && !encrypted {
+            identity.save(dir, passphrase)?;
+        }
+        Ok(Some(identity))
     }
 
     /// Writes it to the data directory: the bundle first, because it is of use without the identity and not the other way.
-    pub(crate) fn save(&self, dir: &Path) -> Result<(), IdentityError> {
+    pub(crate) fn save(&self, dir: &Path, passphrase: Option<&Passphrase>) -> Result<(), IdentityError> {
         let document = bundle::write(&self.bundle).map_err(|error| IdentityError::Unfit(error.to_string()))?;
         replace(&dir.join(BUNDLE_FILE), document.as_bytes())?;
         let blocks = self.chain.iter().map(|der| pem::write(Label::Certificate, der));
-        let blocks: Vec<_> = blocks.chain([pem::write(Label::PrivateKey, self.key.pkcs8())]).collect();
+        let key = key_file::write(&self.key, passphrase).map_err(|error| IdentityError::Unfit(error.to_string()))?;
+        let blocks: Vec<_> = blocks.chain([key]).collect();
         // Reserved at once, so that no half-written copy of the key is left behind by a growing buffer.
         let mut text = Zeroizing::new(String::with_capacity(blocks.iter().map(|block| block.len()).sum()));
         blocks.iter().for_each(|block| text.push_str(block));

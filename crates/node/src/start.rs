@@ -17,6 +17,7 @@ use crate::runtime::process::{ProcessDriver, ProcessSettings};
 use crate::runtime::{Driver, RuntimeError};
 use crate::session::Session;
 use credence_credential::bundle::Bundle;
+use credence_credential::key_file::Passphrase;
 use credence_model::id::NodeName;
 use credence_telemetry::door;
 use std::fs::{self, File};
@@ -103,7 +104,7 @@ pub struct Node {
 impl Node {
     /// Whether a node that starts on this data directory needs a join token.
     pub fn needs_join_token(data_dir: &Path) -> Result<bool, StartError> {
-        Ok(NodeIdentity::load(data_dir, wall())?.is_none())
+        Ok(NodeIdentity::load(data_dir, None, wall())?.is_none())
     }
 
     /// Opens the data directory, attests if there is no valid identity yet, and begins to connect. The join token is not
@@ -163,7 +164,8 @@ impl Node {
         let mut others = JoinSet::new();
         others.spawn(session.keep_open());
         others.spawn(local::serve(listener, events.clone()));
-        others.spawn(keep_identity(config.data_dir.clone(), identities, bundle, connected.clone(), events.clone()));
+        let kept = Kept { dir: config.data_dir.clone(), passphrase: config.passphrase.clone() };
+        others.spawn(keep_identity(kept, identities, bundle, connected.clone(), events.clone()));
         let mut observed_at = None;
         if let Some(listener) = observe {
             observed_at = listener.local_addr().ok();
@@ -227,12 +229,12 @@ async fn identity(
     dial: &Dial,
     join_token: Option<Zeroizing<String>>,
 ) -> Result<NodeIdentity, StartError> {
-    let found = match NodeIdentity::load(&config.data_dir, wall())? {
+    let found = match NodeIdentity::load(&config.data_dir, config.passphrase.as_deref(), wall())? {
         Some(saved) => saved,
         None => {
             let token = join_token.ok_or_else(|| StartError::NoIdentity(config.data_dir.clone()))?;
             let fresh = attest(dial, &config.server_path, &config.name, &token, wall()).await?;
-            fresh.save(&config.data_dir)?;
+            fresh.save(&config.data_dir, config.passphrase.as_deref())?;
             fresh
         }
     };
@@ -244,9 +246,15 @@ async fn identity(
     Ok(found)
 }
 
+/// Where the node's identity is kept, and under what.
+struct Kept {
+    dir: PathBuf,
+    passphrase: Option<Arc<Passphrase>>,
+}
+
 /// Renews the node's own SVID at half of its life, again and again.
 async fn keep_identity(
-    dir: PathBuf,
+    kept: Kept,
     identities: watch::Sender<Arc<NodeIdentity>>,
     bundles: watch::Receiver<Arc<Bundle>>,
     mut connected: watch::Receiver<bool>,
@@ -258,7 +266,7 @@ async fn keep_identity(
         // Whoever would say that it is connected ends with the node.
         let _ = connected.wait_for(|connected| *connected).await.map(|connected| *connected);
         let bundle = Arc::clone(&bundles.borrow());
-        pause = match renew(&dir, &bundle, &events).await {
+        pause = match renew(&kept, &bundle, &events).await {
             Ok(fresh) => {
                 // A clock that is wrong must not make it one renewal after the other.
                 let pause = half_life(&fresh).max(Duration::from_secs(1));
@@ -277,7 +285,7 @@ fn half_life(identity: &NodeIdentity) -> Duration {
     freshness::left(identity.leaf(), identity.svid().not_after)
 }
 
-async fn renew(dir: &Path, bundle: &Bundle, events: &mpsc::Sender<Event>) -> Result<NodeIdentity, String> {
+async fn renew(kept: &Kept, bundle: &Bundle, events: &mpsc::Sender<Event>) -> Result<NodeIdentity, String> {
     let (key, csr) = reservoir::fresh().map_err(|error| error.to_string())?;
     let (answer, answered) = oneshot::channel();
     events.send(Event::RenewNode { csr, answer }).await.map_err(|_| "the node ends")?;
@@ -285,7 +293,7 @@ async fn renew(dir: &Path, bundle: &Bundle, events: &mpsc::Sender<Event>) -> Res
     let chain = tokio::time::timeout(Duration::from_secs(RENEW_SECS_MAX), answered).await.map_err(late)?;
     let chain = chain.map_err(|_| "the node is not connected")?;
     let fresh = NodeIdentity::new(chain, key, bundle.clone(), wall()).map_err(|error| error.to_string())?;
-    fresh.save(dir).map_err(|error| error.to_string())?;
+    fresh.save(&kept.dir, kept.passphrase.as_deref()).map_err(|error| error.to_string())?;
     Ok(fresh)
 }
 

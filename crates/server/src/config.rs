@@ -3,6 +3,7 @@
 //! There is no switch that makes the server insecure: TLS, client identities and the authorization table are always on.
 
 use credence_credential::key::KeyAlgorithm;
+use credence_credential::key_file::Passphrase;
 use credence_model::refusal::Refusal;
 use credence_model::settings::Settings;
 use credence_model::spiffe_id::{SpiffeId, TrustDomain};
@@ -10,6 +11,7 @@ use credence_model::template::PathTemplates;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Where data is kept if the configuration does not say.
@@ -103,6 +105,8 @@ pub struct Config {
     pub algorithm: KeyAlgorithm,
     /// Whether an intermediate signs.
     pub intermediate: bool,
+    /// What the authority's keys are encrypted with on disk; never in the file.
+    pub passphrase: Option<Arc<Passphrase>>,
 }
 
 /// Why a configuration is not accepted. Names the field.
@@ -162,6 +166,7 @@ impl ConfigFile {
             admin_uids: check_count("admin_uids", self.admin_uids, ADMINS_MAX)?,
             algorithm: self.authority.algorithm,
             intermediate: self.authority.intermediate,
+            passphrase: None,
         })
     }
 }

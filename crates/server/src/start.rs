@@ -204,6 +204,7 @@ fn compose(
     let made_with = AuthorityConfig {
         algorithm: config.algorithm,
         intermediate: config.intermediate,
+        passphrase: config.passphrase.clone(),
         ..AuthorityConfig::new(trust_domain.clone())
     };
     let authority = Authority::open_or_create(&dir.join("authority"), &made_with, clock.now())?;

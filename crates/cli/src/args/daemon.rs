@@ -29,6 +29,17 @@ pub(crate) struct EndingArgs {
     pub(crate) log_format: LogFormat,
 }
 
+/// Where the passphrase of the private keys on disk is read from.
+#[derive(Debug, Args)]
+pub(crate) struct PassphraseArgs {
+    /// Encrypt private keys on disk under the passphrase in this open pipe, by its number
+    #[arg(long, value_name = "N", conflicts_with = "key_passphrase_credential")]
+    pub(crate) key_passphrase_fd: Option<u32>,
+    /// The same, under the passphrase in this file of $CREDENTIALS_DIRECTORY
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key_passphrase_credential: Option<String>,
+}
+
 /// `credence dev`.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
@@ -84,6 +95,9 @@ pub(crate) struct ServerArgs {
     /// Name of the trust domain; fixed at the first start
     #[arg(long, value_name = "NAME")]
     pub(crate) trust_domain: Option<credence_model::spiffe_id::TrustDomain>,
+    /// What encrypts keys on disk.
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
     /// How it is told to end.
     #[command(flatten)]
     pub(crate) ending: EndingArgs,
@@ -113,6 +127,9 @@ pub(crate) struct NodeArgs {
     /// Where to keep the node's SVID, its sockets and the state of its actors
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// What encrypts keys on disk.
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
     /// How it is told to end.
     #[command(flatten)]
     pub(crate) ending: EndingArgs,

@@ -4,6 +4,7 @@ use crate::args::NodeArgs;
 use crate::daemon::{Ending, node_config, write_log};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::passphrase;
 use crate::pem;
 use crate::session::Session;
 use credence_attest::join_token::TEXT_BYTES;
@@ -28,7 +29,8 @@ pub(super) async fn run(args: NodeArgs, session: &Session) -> Result<(), Failure
     write_log(&session.environment, "info", args.ending.log_format)?;
     let mut ending = Ending::catch(args.ending)?;
     let join_token = args.join_token_file.as_deref().map(read_token).transpose()?;
-    let config = resolve(args)?;
+    let passphrase = passphrase::read(&args.passphrase, &session.environment)?;
+    let config = Config { passphrase, ..resolve(args)? };
     let node = tokio::select! {
         node = start(config, join_token) => node?,
         () = ending.wait() => return Ok(()),

@@ -4,6 +4,7 @@ use crate::args::ServerArgs;
 use crate::daemon::{Ending, write_log};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::passphrase;
 use crate::pem;
 use crate::session::Session;
 use credence_model::refusal::Kind;
@@ -26,7 +27,8 @@ struct Started {
 pub(super) async fn run(args: ServerArgs, session: &Session) -> Result<(), Failure> {
     write_log(&session.environment, "info", args.ending.log_format)?;
     let mut ending = Ending::catch(args.ending)?;
-    let server = start(resolve(args)?).await?;
+    let passphrase = passphrase::read(&args.passphrase, &session.environment)?;
+    let server = start(Config { passphrase, ..resolve(args)? }).await?;
     tell(&server, session.out)?;
     ending.wait().await;
     server.stop().await;

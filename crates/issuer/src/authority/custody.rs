@@ -1,12 +1,14 @@
 //! Key and certificate files: written whole or not at all, and readable by nobody else.
 
 use crate::authority::AuthorityError;
-use credence_credential::key::KeyPair;
+use credence_credential::key::{KeyError, KeyPair};
+use credence_credential::key_file::{self, KeyFileError, Passphrase};
 use credence_credential::pem::{self, Label};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Largest file that is read, in bytes: a key or a certificate in PEM is far smaller.
@@ -15,30 +17,35 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// The directory with the files of one authority.
 pub(super) struct Custody {
     dir: PathBuf,
+    passphrase: Option<Arc<Passphrase>>,
 }
 
 impl Custody {
     /// Opens the directory, making it with mode 0700 if it is not there; refuses one that others can enter.
-    pub(super) fn open(dir: &Path) -> Result<Self, AuthorityError> {
+    pub(super) fn open(dir: &Path, passphrase: Option<Arc<Passphrase>>) -> Result<Self, AuthorityError> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create", dir))?;
         let mode = fs::metadata(dir).map_err(failed("read", dir))?.mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(AuthorityError::Exposed { path: dir.to_owned(), mode, wanted: 0o700 });
         }
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self { dir: dir.to_owned(), passphrase })
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    /// Reads a private key; none when the file is not there. Refuses a file that others can read.
+    /// Reads a private key; none when the file is not there. Refuses a file that others can read. With a passphrase, a
+    /// key that lies there in the open is written anew under it.
     pub(super) fn read_key(&self, name: &str) -> Result<Option<KeyPair>, AuthorityError> {
         let path = self.path(name);
         let Some(text) = read(&path, true)? else { return Ok(None) };
-        let damaged = |why: String| AuthorityError::Damaged { path: path.clone(), why };
-        let der = pem::read_private_key(&text).map_err(|error| damaged(error.to_string()))?;
-        KeyPair::from_pkcs8(&der).map(Some).map_err(|error| damaged(error.to_string()))
+        let (key, encrypted) =
+            key_file::read(&text, self.passphrase.as_deref()).map_err(|error| unusable(&path, error))?;
+        if self.passphrase.is_some() && !encrypted {
+            self.write_key(name, &key)?;
+        }
+        Ok(Some(key))
     }
 
     /// Reads a certificate in DER; none when the file is not there.
@@ -54,7 +61,8 @@ impl Custody {
     }
 
     pub(super) fn write_key(&self, name: &str, key: &KeyPair) -> Result<(), AuthorityError> {
-        self.write(name, pem::write(Label::PrivateKey, key.pkcs8()).as_bytes())
+        let text = key_file::write(key, self.passphrase.as_deref());
+        self.write(name, text.map_err(|error| unusable(&self.path(name), error))?.as_bytes())
     }
 
     pub(super) fn write_certificate(&self, name: &str, der: &[u8]) -> Result<(), AuthorityError> {
@@ -96,6 +104,15 @@ fn read(path: &Path, secret: bool) -> Result<Option<Zeroizing<Vec<u8>>>, Authori
     let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(FILE_BYTES_MAX).unwrap_or_default()));
     file.take(FILE_BYTES_MAX).read_to_end(&mut text).map_err(failed("read", path))?;
     Ok(Some(text))
+}
+
+fn unusable(path: &Path, error: KeyFileError) -> AuthorityError {
+    let path = path.to_owned();
+    match error {
+        KeyFileError::Locked | KeyFileError::Passphrase => AuthorityError::Locked { path, source: error },
+        KeyFileError::Key(source @ KeyError::Library(_)) => AuthorityError::Key(source),
+        other => AuthorityError::Damaged { path, why: other.to_string() },
+    }
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AuthorityError + use<> {
