@@ -10,7 +10,7 @@ mod subject;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-pub(crate) use backup::{BackupArgs, RestoreArgs};
+pub(crate) use backup::{BackupArgs, ReleaseArgs, RestoreArgs};
 pub(crate) use bench::{BenchArgs, BenchPart, BenchRow};
 pub(crate) use daemon::{
     DEV_WORKERS_MAX, DevArgs, EndingArgs, LogFormat, NodeArgs, PassphraseArgs, RunArgs, ServerArgs,
@@ -125,6 +125,8 @@ pub(crate) enum Verb {
     Backup(BackupArgs),
     /// Build the data directory of a server from a backup
     Restore(RestoreArgs),
+    /// Let a held server go on: one that was restored, or that has lost what it gave out
+    Release(ReleaseArgs),
     /// Measure Credence on this machine beside the physical limit of the same work
     Bench(BenchArgs),
     /// Write the completion script of a shell to standard output

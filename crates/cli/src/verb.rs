@@ -13,6 +13,7 @@ mod explain;
 mod get;
 mod log;
 mod node;
+mod release;
 mod server;
 mod svid;
 mod token;
@@ -51,6 +52,7 @@ pub(crate) async fn execute(verb: Verb, session: &Session) -> Result<ExitCode, F
         Verb::Verify(args) => return verify::run(args, session).await,
         Verb::Log(verb) => log::run(verb, session).await?,
         Verb::Backup(args) => backup::run(&args, session)?,
+        Verb::Release(args) => release::run(args, session).await?,
         Verb::Restore(args) => backup::run_restore(&args, session)?,
         Verb::Completion(args) => completion::run(&args, session)?,
     }

@@ -5,14 +5,14 @@
 
 use crate::intake::{Intake, LANE_QUEUED, LANE_QUEUED_MAX, Lane, Outlet, QUEUED, QUEUED_MAX, Turned, intake};
 use crate::meter::{Metered, Meters};
-use crate::registry::{Answered, CellError, Registry, StartReport};
+use crate::registry::{Answered, CellError, Recorded, Registry, StartReport};
 use crate::sinks::{DIRECTIVES_QUEUED_MAX, Directed, Sinks};
 use credence_journal::Journal;
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Command, Held, Request, Unbind};
 use credence_model::decide::Entropy;
 use credence_model::event::Entry;
-use credence_model::id::{NodeName, WorkerRef};
+use credence_model::id::{Digest, Epoch, NodeName, WorkerRef};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::settings::Settings;
 use credence_model::state::State;
@@ -60,7 +60,7 @@ pub struct Attachment {
 pub struct Cell {
     intake: Arc<Intake<Waiting>>,
     meters: Meters,
-    recorded: watch::Receiver<u64>,
+    recorded: watch::Receiver<Recorded>,
 }
 
 #[derive(Debug)]
@@ -100,9 +100,13 @@ impl Cell {
     pub fn start(journal: Box<dyn Journal>, settings: Settings, edge: Edge) -> Result<(Self, StartReport), CellError> {
         let meters = Meters::default();
         let journal = Box::new(Metered { journal, meters: meters.clone() });
-        let (registry, report) = Registry::open(journal, settings, (edge.now)(), &(edge.entropy)())?;
+        let (mut registry, report) = Registry::open(journal, settings, (edge.now)(), &(edge.entropy)())?;
         let (intake, outlet) = intake(QUEUED_MAX, LANE_QUEUED_MAX);
-        let (publish, recorded) = watch::channel(registry.state().last_index);
+        let last = registry.read(registry.state().last_index, 1)?;
+        // A start is an entry, so there is a last one.
+        let none = Recorded { index: 0, digest: Digest([0; 32]), epoch: Epoch::default() };
+        let last = last.first().map_or(none, |last| registry.recorded(last));
+        let (publish, recorded) = watch::channel(last);
         let runner = Runner {
             registry,
             edge,
@@ -169,8 +173,8 @@ impl Cell {
         entries.await.map_err(|_| stopped())?
     }
 
-    /// Index of the last recorded entry; changes when more are recorded.
-    pub fn recorded(&self) -> watch::Receiver<u64> {
+    /// How far the record is; changes when more is recorded, before anybody is told what it led to.
+    pub fn recorded(&self) -> watch::Receiver<Recorded> {
         self.recorded.clone()
     }
 
@@ -256,7 +260,7 @@ struct Runner {
     expired_at: Timestamp,
     /// The thread that stores a snapshot.
     storing: Option<JoinHandle<()>>,
-    publish: watch::Sender<u64>,
+    publish: watch::Sender<Recorded>,
 }
 
 impl Runner {
@@ -304,7 +308,7 @@ impl Runner {
         }
         match self.registry.turn(now, &mut self.edge.entropy, &requests) {
             Ok(turn) => {
-                let recorded = turn.entries.last().map(|entry| entry.index);
+                let is_news = turn.entries.last().map(|last| self.publish.send_replace(self.registry.recorded(last)));
                 let mut answered = Vec::with_capacity(replies.len());
                 for ((reply, answer), request) in replies.into_iter().zip(turn.answers).zip(requests) {
                     let Some((sink, reply)) = reply else { continue };
@@ -323,8 +327,7 @@ impl Runner {
                     // The caller may have gone away; what it asked for is recorded all the same.
                     let _ = reply.send(answer);
                 }
-                if let Some(index) = recorded {
-                    self.publish.send_replace(index);
+                if is_news.is_some() {
                     self.snapshot();
                 }
                 true
@@ -348,7 +351,10 @@ impl Runner {
         self.await_storing();
         match self.registry.recover() {
             Ok(_) => {
-                self.publish.send_replace(self.registry.state().last_index);
+                let last = self.registry.read(self.registry.state().last_index, 1);
+                if let Some(last) = last.ok().as_ref().and_then(|last| last.first()) {
+                    self.publish.send_replace(self.registry.recorded(last));
+                }
                 true
             }
             Err(error) => {

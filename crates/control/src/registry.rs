@@ -9,6 +9,7 @@ use credence_model::command::{Answer, Command, Request};
 use credence_model::decide::{Entropy, decide};
 use credence_model::directive::{Directive, directives};
 use credence_model::event::{Entry, EntryError, Event, FORMAT};
+use credence_model::id::{Digest, Epoch};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::settings::Settings;
 use credence_model::state::{SnapshotError, State};
@@ -46,6 +47,17 @@ pub enum CellError {
     /// A snapshot could not be made.
     #[error("the state cannot be written as a snapshot")]
     Snapshot(#[source] SnapshotError),
+}
+
+/// How far the record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// Index of the last entry.
+    pub index: u64,
+    /// SHA-256 of its bytes: another history has another one there.
+    pub digest: Digest,
+    /// The highest epoch of any actor.
+    pub epoch: Epoch,
 }
 
 /// What was found at the start.
@@ -125,6 +137,11 @@ impl Registry {
     /// The registry as recorded.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// How far the record is, after this entry, which is the last one.
+    pub fn recorded(&self, last: &Entry) -> Recorded {
+        Recorded { index: last.index, digest: Digest::of(&last.encode()), epoch: self.state.epoch_max }
     }
 
     /// Decides, applies and records a batch of requests, and whatever can be scheduled then.

@@ -2,6 +2,7 @@
 
 mod actor;
 mod catalogue;
+mod hold;
 mod node;
 
 use crate::command::ANSWERS_MAX;
@@ -10,6 +11,9 @@ use crate::state::{Remembered, State};
 
 /// Changes the state by one recorded entry.
 pub fn apply(state: &mut State, entry: &Entry) {
+    if matches!(entry.event, Event::CellStarted {}) {
+        state.stopped_at = state.last_at;
+    }
     state.last_index = entry.index;
     state.last_at = entry.at;
     match &entry.event {
@@ -46,6 +50,7 @@ pub fn apply(state: &mut State, entry: &Entry) {
         | Event::ActorTerminated { .. }
         | Event::ActorQuarantined { .. }
         | Event::ActorDeleted { .. } => actor::apply(state, entry),
+        Event::CellHeld { .. } | Event::CellReleased { .. } => hold::apply(state, entry),
         // Orders change nothing in the registry; they are there to be found.
         Event::X509SvidOrdered { .. } | Event::JwtSvidOrdered { .. } => {}
     }

@@ -3,6 +3,7 @@
 use crate::actor::{ActorState, Outcome, UnbindMode};
 use crate::caller::Caller;
 use crate::class::ClassSpec;
+use crate::hold::HoldCause;
 use crate::id::{ActorId, ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, PoolRef, WorkerRef};
 use crate::label::Labels;
 use crate::node::PoolGrant;
@@ -178,6 +179,16 @@ pub enum Command {
         session: u64,
         /// What it says.
         report: Report,
+    },
+    /// The control plane was restored, or somebody has seen what it does not know.
+    Hold {
+        /// Why.
+        cause: HoldCause,
+    },
+    /// An operator lets the control plane go on.
+    Release {
+        /// Why.
+        reason: Option<String>,
     },
     /// Time passes: leases, queues and tokens may be over.
     Expire,

@@ -4,6 +4,7 @@ mod actor;
 mod binding;
 mod catalogue;
 mod clock;
+mod hold;
 mod node;
 pub mod resume;
 
@@ -65,9 +66,12 @@ pub fn decide(state: &State, request: &Request, now: Timestamp, entropy: &Entrop
 
 fn decide_anew(state: &State, command: &Command, moment: Moment) -> Result<Decision, Refusal> {
     let now = moment.now;
+    hold::check(state, command)?;
     match command {
         Command::Start(settings) => clock::start(state, settings),
         Command::Expire => Ok(clock::expire(state, now)),
+        Command::Hold { cause } => hold::hold(state, cause),
+        Command::Release { reason } => hold::release(state, reason.as_ref(), now),
         Command::Schedule => Ok(resume::schedule(state, moment)),
         Command::ApplyClass { .. } => catalogue::apply_class(state, command),
         Command::EnableClass { class, revision, enabled } => catalogue::enable(state, class, *revision, *enabled),

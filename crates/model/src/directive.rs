@@ -7,7 +7,7 @@ use crate::class::ClassSpec;
 use crate::command::Unbind;
 use crate::event::{Entry, Event};
 use crate::id::{ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, WorkerRef};
-use crate::node::NodeState;
+use crate::node::{Node, NodeState};
 use crate::order::{Claims, JwtOrder, RevisionClaim, X509Order};
 use crate::spiffe_id::SpiffeId;
 use crate::state::{State, class_ref};
@@ -148,6 +148,11 @@ pub fn directives(state: &State, entry: &Entry) -> Vec<Directive> {
         Event::NodeLost { node } => {
             let before = state.nodes.get(node).map_or(u64::MAX, |node| node.session.saturating_add(1));
             Some(Directive::EndSessions { node: node.clone(), before })
+        }
+        // Every stream ends: what is asked next is refused with the reason.
+        Event::CellHeld { .. } => {
+            let end = |node: &Node| Directive::EndSessions { node: node.name.clone(), before: u64::MAX };
+            return state.nodes.values().map(end).collect();
         }
         Event::NodeDeleted { node } => Some(Directive::EndSessions { node: node.clone(), before: u64::MAX }),
         _ => None,

@@ -12,6 +12,7 @@ use crate::actor::{Outcome, UnbindMode};
 use crate::caller::Caller;
 use crate::class::ClassSpec;
 use crate::command::Answer;
+use crate::hold::{HoldCause, Release};
 use crate::id::{ActorRef, BindingId, ClassName, ClassRef, Digest, Epoch, NodeName, PoolRef, WorkerRef};
 use crate::label::Labels;
 use crate::node::PoolGrant;
@@ -67,8 +68,7 @@ impl Entry {
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(128);
-        // Memory takes every byte and no field refuses to be written; should that ever change, an empty entry is one
-        // that no reader accepts.
+        // Nothing refuses to be written; should that ever change, no reader accepts an empty entry.
         if minicbor::encode(self, &mut bytes).is_err() {
             bytes.clear();
         }
@@ -482,5 +482,19 @@ pub enum Event {
         /// End of the credential.
         #[n(4)]
         expires_at: Timestamp,
+    },
+    /// The control plane is held: nothing is bound, issued or changed until it is released. Again, if more was seen.
+    #[n(40)]
+    CellHeld {
+        /// Why.
+        #[n(0)]
+        cause: HoldCause,
+    },
+    /// An operator released the control plane.
+    #[n(41)]
+    CellReleased {
+        /// With what.
+        #[n(0)]
+        release: Release,
     },
 }

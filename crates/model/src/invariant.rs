@@ -51,6 +51,9 @@ pub struct Auditor {
     used_bindings: BTreeSet<BindingId>,
     used_keys: BTreeSet<Digest>,
     heard: BTreeMap<NodeName, Timestamp>,
+    is_held: bool,
+    epoch_max: Epoch,
+    epoch_floor: Epoch,
 }
 
 #[derive(Debug)]
@@ -102,6 +105,8 @@ impl Auditor {
             Event::NodeDeleted { node } => {
                 self.heard.remove(node);
             }
+            Event::CellHeld { .. } => self.is_held = true,
+            Event::CellReleased { release } => self.released(entry, release.epoch_floor),
             _ => {}
         }
     }
@@ -144,6 +149,21 @@ impl Auditor {
         self.violations.extend(found.into_iter().map(violation));
     }
 
+    fn released(&mut self, entry: &Entry, floor: Epoch) {
+        if !self.is_held {
+            self.found(Invariant::Registry, entry, "a release without a hold".to_owned());
+        }
+        if self.actors.values().any(|seen| seen.held.is_some()) {
+            self.found(Invariant::OneToOne, entry, "released while bindings are left".to_owned());
+        }
+        if floor < self.epoch_max {
+            let message = format!("epochs go on above {floor}, and {} was given out", self.epoch_max);
+            self.found(Invariant::Continuity, entry, message);
+        }
+        self.is_held = false;
+        self.epoch_floor = floor;
+    }
+
     fn created(&mut self, entry: &Entry, actor: &ActorRef, class: &ClassName) {
         if self.deleted.contains(actor) || self.actors.contains_key(actor) {
             self.found(Invariant::Continuity, entry, format!("the id of actor {actor} is used a second time"));
@@ -155,6 +175,11 @@ impl Auditor {
     fn bound(&mut self, entry: &Entry) {
         let Event::ActorBound { actor, binding, epoch, worker, node, key, .. } = &entry.event else { return };
         self.bindings += 1;
+        if self.is_held {
+            self.found(Invariant::Registry, entry, format!("actor {actor} is bound while the server is held"));
+        }
+        self.epoch_max = self.epoch_max.max(*epoch);
+        let floor = self.epoch_floor;
         self.key_used(entry, *key);
         if !self.used_bindings.insert(*binding) {
             self.found(Invariant::Continuity, entry, format!("binding {binding} is used a second time"));
@@ -172,7 +197,7 @@ impl Auditor {
                         format!("actor {actor} is bound to worker {} already", held.worker),
                     ));
                 }
-                if *epoch != seen.epoch.next() {
+                if *epoch != seen.epoch.max(floor).next() {
                     wrong.push((
                         Invariant::Continuity,
                         format!("epoch {epoch} of {actor} ({}) follows {}", seen.class, seen.epoch),
@@ -223,6 +248,13 @@ impl Auditor {
         let live = self.actors.get(actor).is_some_and(|seen| {
             !seen.over && seen.epoch == epoch && seen.held.as_ref().is_some_and(|held| held.binding == binding)
         });
+        if self.is_held {
+            self.found(
+                Invariant::Registry,
+                entry,
+                format!("a credential of {actor} is ordered while the server is held"),
+            );
+        }
         if !live {
             self.found(
                 Invariant::Registry,

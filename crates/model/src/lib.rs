@@ -15,6 +15,7 @@ pub mod decide;
 pub mod directive;
 pub mod event;
 pub mod explain;
+pub mod hold;
 pub mod id;
 pub mod idle;
 pub mod invariant;

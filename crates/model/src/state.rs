@@ -4,7 +4,8 @@ use crate::actor::Actor;
 use crate::actors::Actors;
 use crate::class::Class;
 use crate::command::Answer;
-use crate::id::{ActorRef, BindingId, ClassRef, Digest, NodeName, PoolRef, WorkerRef};
+use crate::hold::{Hold, LostTime};
+use crate::id::{ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, PoolRef, WorkerRef};
 use crate::idle::Idle;
 use crate::node::{JoinToken, Node};
 use crate::pool::Pool;
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Format of [`State::encode`]; another one means: replay the journal instead.
-const SNAPSHOT_FORMAT: u32 = 2;
+const SNAPSHOT_FORMAT: u32 = 3;
 
 /// The registry. What grows with the number of actors is in maps that share their nodes, so a clone costs what is bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +52,18 @@ pub struct State {
     pub tombstones: OrdSet<[u8; 16]>,
     /// How many actors each class has.
     pub actors_per_class: BTreeMap<ClassRef, u64>,
+    /// The control plane is held, and why.
+    pub hold: Option<Hold>,
+    /// The highest epoch of any actor.
+    pub epoch_max: Epoch,
+    /// Every epoch that is given out is above this one.
+    pub epoch_floor: Epoch,
+    /// Every sequence of the bundle that is given out is above this one.
+    pub bundle_floor: u64,
+    /// The time of which nothing is known, after a release.
+    pub lost_time: Option<LostTime>,
+    /// Time of the last entry before the present start.
+    pub(crate) stopped_at: Timestamp,
     pub(crate) next_ticket: u64,
     pub(crate) answers: OrdMap<Digest, Remembered>,
     pub(crate) answers_by_age: VecDeque<Digest>,
@@ -92,6 +105,12 @@ impl Default for State {
             join_tokens: BTreeMap::new(),
             tombstones: OrdSet::new(),
             actors_per_class: BTreeMap::new(),
+            hold: None,
+            epoch_max: Epoch::default(),
+            epoch_floor: Epoch::default(),
+            bundle_floor: 0,
+            lost_time: None,
+            stopped_at: Timestamp::default(),
             next_ticket: 0,
             answers: OrdMap::new(),
             answers_by_age: VecDeque::new(),
@@ -112,6 +131,21 @@ impl State {
             return Err(SnapshotError::Format);
         }
         postcard::from_bytes(rest).map_err(SnapshotError::Malformed)
+    }
+
+    /// The epoch after this one of an actor: above every epoch that was given out before the last release.
+    pub fn epoch_after(&self, epoch: Epoch) -> Epoch {
+        epoch.max(self.epoch_floor).next()
+    }
+
+    /// Whether an epoch is one that this registry has lost, and fenced when it was released.
+    pub fn is_lost_epoch(&self, known: Epoch, epoch: Epoch) -> bool {
+        epoch > known && epoch <= self.epoch_floor
+    }
+
+    /// Whether something that was given out in this second may have been forgotten with the time that is lost.
+    pub fn is_in_lost_time(&self, at: Timestamp) -> bool {
+        self.lost_time.is_some_and(|lost| (lost.from.as_secs()..=lost.until.as_secs()).contains(&at.as_secs()))
     }
 
     /// The SPIFFE ID of an actor.

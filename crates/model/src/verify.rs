@@ -16,6 +16,8 @@ pub struct Verdict {
     pub live: bool,
     /// Why, in words.
     pub reason: String,
+    /// Whether this is an epoch that the registry never gave out: if the credential is genuine, the registry is behind.
+    pub is_newer: bool,
     /// The identity that was asked about.
     pub spiffe_id: SpiffeId,
     /// The actor it names.
@@ -36,6 +38,7 @@ pub struct Verdict {
 pub fn verify(state: &State, id: &SpiffeId, epoch: Epoch, binding: BindingId, now: Timestamp) -> Verdict {
     let mut verdict = Verdict {
         live: false,
+        is_newer: false,
         reason: String::new(),
         spiffe_id: id.clone(),
         actor: None,
@@ -52,6 +55,10 @@ pub fn verify(state: &State, id: &SpiffeId, epoch: Epoch, binding: BindingId, no
     };
     let found = state.actors.get(&actor).filter(|found| class_ref(found) == class);
     let found = found.as_deref();
+    verdict.is_newer = match found {
+        Some(found) => epoch > found.epoch.max(state.epoch_floor),
+        None => epoch > state.epoch_floor && !state.is_tombstone(&actor),
+    };
     verdict.reason = match found {
         None if state.is_tombstone(&actor) => format!("actor {actor} was deleted"),
         None => format!("there is no actor {actor} of class {class}"),
@@ -76,10 +83,19 @@ pub fn verify(state: &State, id: &SpiffeId, epoch: Epoch, binding: BindingId, no
 }
 
 fn check(state: &State, actor: &Actor, epoch: Epoch, binding: BindingId, now: Timestamp) -> Result<(), String> {
+    if let Some(hold) = &state.hold {
+        return Err(format!("this server is held and cannot know what is live: {}", hold.reason()));
+    }
     match actor.state {
         ActorState::Quarantined => return Err(format!("actor {} is quarantined", actor.actor)),
         ActorState::Terminated => return Err(format!("actor {} is terminated", actor.actor)),
         _ => {}
+    }
+    if state.is_lost_epoch(actor.epoch, epoch) {
+        return Err(format!("epoch {epoch} is over: it is from before this server was restored"));
+    }
+    if epoch > actor.epoch {
+        return Err(format!("epoch {epoch} is newer than {}, the last one that this server knows", actor.epoch));
     }
     let Some(held) = &actor.binding else {
         return Err(format!("epoch {epoch} is over, and actor {} is not bound", actor.actor));

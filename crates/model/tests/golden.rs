@@ -5,6 +5,7 @@ use credence_model::actor::{ActorState, Outcome, UnbindMode};
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Unbind};
 use credence_model::event::{Entry, Event, FORMAT};
+use credence_model::hold::{HoldCause, Release, Seen};
 use credence_model::id::{ClassName, ClassRef, Digest, Epoch, PoolRef};
 use credence_model::label::Labels;
 use credence_model::node::PoolGrant;
@@ -165,5 +166,23 @@ fn events() -> Vec<(Caller, Event)> {
     events.extend(outcomes.map(|outcome| {
         (node(), Event::BindingEnded { actor: a.clone(), binding: b, epoch, outcome, archive: Some(key) })
     }));
+    events.extend([
+        (Caller::System, Event::CellHeld { cause: HoldCause::Restored { made_at: at, last_index: 7, last_at: at } }),
+        (
+            node(),
+            Event::CellHeld {
+                cause: HoldCause::Behind {
+                    by: "node alpha".into(),
+                    seen: Seen { index: 9, epoch, bundle_sequence: 1 },
+                },
+            },
+        ),
+        (
+            admin(),
+            Event::CellReleased {
+                release: Release { epoch_floor: Epoch(1_000_002), bundle_floor: 1, reason: Some("drill".into()) },
+            },
+        ),
+    ]);
     events
 }

@@ -5,11 +5,12 @@ use credence_model::actor::Outcome;
 use credence_model::apply::apply;
 use credence_model::command::{Command, Report};
 use credence_model::event::Entry;
+use credence_model::hold::{HoldCause, Seen};
 use credence_model::state::State;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     Create(u8),
     Resume(u8),
     Pick(u8, u8),
@@ -26,10 +27,12 @@ enum Step {
     Revise(u8),
     Enable(bool),
     Restart,
+    Hold(u8),
+    Release,
     Pass(u16),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let id = 0..6_u8;
     prop_oneof![
         id.clone().prop_map(Step::Create),
@@ -48,13 +51,16 @@ fn step() -> impl Strategy<Value = Step> {
         id.prop_map(Step::Revise),
         any::<bool>().prop_map(Step::Enable),
         Just(Step::Restart),
+        any::<u8>().prop_map(Step::Hold),
+        Just(Step::Release),
+        Just(Step::Release),
         (1..4_000_u16).prop_map(Step::Pass),
     ]
 }
 
 const WORKERS: [&str; 3] = ["alpha-w1", "alpha-w2", "beta-w1"];
 
-fn take(world: &mut World, step: Step) {
+pub(crate) fn take(world: &mut World, step: Step) {
     let id = |n: u8| format!("actor-{n}");
     let node = |alpha: bool| if alpha { "alpha" } else { "beta" };
     let class = || "finance/expense-agent".parse().unwrap();
@@ -96,6 +102,10 @@ fn take(world: &mut World, step: Step) {
                 .map(|binding| credence_model::command::Held { binding: binding.id, epoch: binding.epoch })
                 .collect();
             let workers: &[&str] = if alpha { &WORKERS[..2] } else { &WORKERS[2..] };
+            if world.state.hold.is_some() {
+                let workers = workers.iter().map(|id| worker(id)).collect();
+                return assert!(world.run(Command::AttachNode { node: name(node(alpha)), workers, held }).is_err());
+            }
             Ok(world.attach(node(alpha), workers, &held))
         }
         Step::Heartbeat(alpha) => world.report(node(alpha), Report::Heartbeat),
@@ -107,6 +117,12 @@ fn take(world: &mut World, step: Step) {
         }
         Step::Enable(enabled) => world.run(Command::EnableClass { class: class(), revision: None, enabled }),
         Step::Restart => world.run(Command::Start(crate::world::settings())),
+        Step::Hold(n) => {
+            let epoch = credence_model::id::Epoch(world.state.epoch_max.0 + u64::from(n));
+            let seen = Seen { index: 0, epoch, bundle_sequence: 0 };
+            world.run(Command::Hold { cause: HoldCause::Behind { by: "node alpha".into(), seen } })
+        }
+        Step::Release => world.run(Command::Release { reason: None }),
         Step::Pass(ms) => {
             world.pass_ms(u64::from(ms));
             return;

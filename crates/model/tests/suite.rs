@@ -11,6 +11,7 @@
 mod explain;
 mod format;
 mod golden;
+mod hold;
 mod laws;
 mod lifecycle;
 mod refusals;

@@ -18,6 +18,7 @@ use credence_model::spiffe_id::TrustDomain;
 use credence_model::state::State;
 use credence_model::time::Timestamp;
 
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) entries: Vec<Entry>,
@@ -135,6 +136,11 @@ impl World {
     pub(crate) fn pass_ms(&mut self, ms: u64) {
         self.now = self.now.plus_ms(ms);
         self.ok(Command::Expire);
+    }
+
+    /// The same registry as another machine would have it after a restore: what it draws is not what this one draws.
+    pub(crate) fn restored(&self, now: Timestamp, draws: u64) -> Self {
+        Self { now, draws: self.draws + draws, keys: self.keys + draws, ..self.clone() }
     }
 
     pub(crate) fn key(&mut self) -> Digest {

@@ -13,6 +13,7 @@ use crate::core::message::BindNotice;
 use crate::core::{Core, Effect, Input, MonoMs};
 use crate::event::{Chain, Event, HolderEvent, LocalRun, RunNotice};
 use crate::holder::{Reins, Workshop};
+use crate::mark::Marks;
 use crate::meter::Meters;
 use crate::reservoir::Reservoir;
 use crate::runtime::Running;
@@ -43,6 +44,8 @@ pub(crate) struct HubParts {
     pub(crate) connected: watch::Sender<bool>,
     pub(crate) meters: Meters,
     pub(crate) log_dir: PathBuf,
+    /// Where the last mark is kept.
+    pub(crate) data_dir: PathBuf,
 }
 
 /// The node's one owner of state.
@@ -50,6 +53,7 @@ pub(crate) struct Hub {
     parts: HubParts,
     clock: MonoClock,
     core: Core,
+    marks: Marks,
     /// Inputs that wait for the effects of the one before them.
     inputs: VecDeque<Input>,
     stepping: bool,
@@ -84,6 +88,7 @@ impl Hub {
     pub(crate) fn new(parts: HubParts) -> Self {
         Self {
             core: Core::new(parts.workers.clone()),
+            marks: Marks::open(&parts.data_dir),
             parts,
             clock: MonoClock::start(),
             inputs: VecDeque::new(),
@@ -178,7 +183,9 @@ impl Hub {
         while let Some(input) = self.inputs.pop_front() {
             for effect in self.core.step(self.clock.now(), input) {
                 match effect {
-                    Effect::Send { stream, message } => self.send_on(stream, crate::protocol::from_node(message)),
+                    Effect::Send { stream, message } => {
+                        self.send_on(stream, crate::protocol::from_node(message, self.marks.last()));
+                    }
                     Effect::Start(notice) => self.start(notice),
                     Effect::Stop { binding, mode } => self.stop(binding, mode),
                     Effect::Disconnect { stream } => self.disconnect(stream),

@@ -12,6 +12,7 @@ mod holder;
 mod hub;
 mod identity;
 mod local;
+mod mark;
 mod meter;
 pub mod observe;
 mod protocol;

@@ -12,13 +12,14 @@ use credence_wire::node::{ended, from_node, unbind};
 use prost::Message as _;
 use serde_json::Value;
 
-/// What the state machine says, as a message.
-pub(crate) fn from_node(message: FromNodeMessage) -> from_node::Message {
+/// What the state machine says, as a message; a Hello shows the last mark.
+pub(crate) fn from_node(message: FromNodeMessage, mark: Option<&wire::Mark>) -> from_node::Message {
     match message {
         FromNodeMessage::Hello { workers, held: bindings } => from_node::Message::Hello(wire::Hello {
             workers: workers.iter().map(ToString::to_string).collect(),
             held: bindings.into_iter().map(held).collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            mark: mark.cloned(),
         }),
         FromNodeMessage::Heartbeat { number } => from_node::Message::Heartbeat(wire::Heartbeat { number }),
         FromNodeMessage::Leaving => from_node::Message::Leaving(wire::Leaving {}),

@@ -152,6 +152,7 @@ impl Node {
             connected: connections,
             meters: meters.clone(),
             log_dir: config.data_dir.join(LOG_DIR),
+            data_dir: config.data_dir.clone(),
         });
         let session = Session {
             dial,

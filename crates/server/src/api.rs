@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod class;
 pub mod explanation;
+pub mod hold;
 pub mod invariant;
 pub mod join_token;
 pub mod list;

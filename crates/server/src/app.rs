@@ -4,15 +4,18 @@ use crate::archive::Archives;
 use crate::attest_limit::AttestLimit;
 use crate::call::Calls;
 use crate::clock::Clock;
+use crate::mark::Marks;
 use crate::meter::Meters;
 use crate::signer::Signer;
 use credence_attest::join_token::SECRET_BYTES;
 use credence_control::{Answered, Cell};
 use credence_model::caller::Caller;
 use credence_model::command::{Command, Request};
+use credence_model::hold::Hold;
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::{SpiffeId, TrustDomain};
 use credence_model::template::PathTemplates;
+use credence_wire::node as wire;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
@@ -42,11 +45,29 @@ pub(crate) struct App {
     pub(crate) admin_uids: Vec<u32>,
     /// What retried join tokens are derived from.
     pub(crate) token_seed: Zeroizing<[u8; SECRET_BYTES]>,
+    /// How far it was, for nodes to keep.
+    pub(crate) marks: Marks,
     /// Becomes true when the server stops: whoever waits for something answers at once.
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
 impl App {
+    /// Whether it can do its work, or why not.
+    pub(crate) async fn ready(&self) -> Result<(), String> {
+        self.cell.ready().await?;
+        let held = self.cell.read(|state| state.hold.as_ref().map(Hold::refusal)).await;
+        match held.map_err(|refusal| refusal.message)? {
+            Some(refusal) => Err(refusal.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// How far it is now, for a node to keep.
+    pub(crate) fn mark(&self) -> wire::Mark {
+        let recorded = *self.cell.recorded().borrow();
+        self.marks.issue(&recorded, self.signer.bundle().sequence)
+    }
+
     /// Hands a command to the cell.
     pub(crate) async fn submit(&self, caller: Caller, command: Command) -> Result<Answered, Refusal> {
         self.cell.submit(Request { caller, idempotency_key: None, command }).await

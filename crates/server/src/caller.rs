@@ -7,8 +7,12 @@ use crate::app::App;
 use crate::who::Who;
 use credence_credential::x509_svid::VerifiedX509Svid;
 use credence_model::caller::Caller;
+use credence_model::directive::NOT_BEFORE_CUSHION_SECS;
+use credence_model::hold::Hold;
 use credence_model::id::NodeName;
+use credence_model::node::Node;
 use credence_model::refusal::{Kind, Refusal};
+use credence_model::state::State;
 use credence_model::template::Named;
 use credence_model::verify::verify;
 use std::sync::Arc;
@@ -105,8 +109,15 @@ async fn of_svid(svid: &Arc<VerifiedX509Svid>, app: &App) -> Result<Standing, Re
 async fn of_node(svid: &Arc<VerifiedX509Svid>, node: NodeName, app: &App) -> Result<Standing, Refusal> {
     let name = node.clone();
     let key = svid.key();
-    let is_known = app.cell.read(move |state| state.nodes.get(&name).map(|node| node.is_known_by(&key))).await?;
+    let from = svid.not_before.plus_secs(NOT_BEFORE_CUSHION_SECS);
+    let look = move |state: &State| {
+        // What was signed in a time that a restore lost is known from the signature alone.
+        let is_known = |node: &Node| node.is_known_by(&key) || state.is_in_lost_time(from);
+        (state.nodes.get(&name).map(is_known), state.hold.as_ref().map(Hold::refusal))
+    };
+    let (is_known, held) = app.cell.read(look).await?;
     Ok(match is_known {
+        Some(false) | None if held.is_some() => held.map(refused).unwrap_or_default(),
         Some(true) => {
             Standing { caller: Some(Caller::Node { name: node.clone() }), node: Some(node), ..Standing::default() }
         }

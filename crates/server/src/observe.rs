@@ -93,7 +93,7 @@ impl Observed for Watched {
             if *self.app.stopping.borrow() {
                 return Err("the server is stopping".into());
             }
-            self.app.cell.ready().await?;
+            self.app.ready().await?;
             Ok("the journal is recovered, its fence is held, and the cell answers".into())
         })
     }

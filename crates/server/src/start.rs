@@ -4,10 +4,12 @@ use crate::access;
 use crate::app::{App, stopped};
 use crate::archive::Archives;
 use crate::attest_limit::AttestLimit;
+use crate::backup::{BackupError, Restored, forget_restored, read_restored};
 use crate::call::Calls;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::listen::Doors;
+use crate::mark::Marks;
 use crate::meter::Meters;
 use crate::observe::Watched;
 use crate::signer::{SERVER_TTL_SECS, Signer};
@@ -17,6 +19,9 @@ use credence_credential::tls::TlsError;
 use credence_credential::x509_svid::ServerNames;
 use credence_issuer::{Authority, AuthorityError, Config as AuthorityConfig, Issuer};
 use credence_journal::{FileJournal, FileOptions, JournalError, Verify};
+use credence_model::caller::Caller;
+use credence_model::command::{Command, Request};
+use credence_model::hold::HoldCause;
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::TrustDomain;
 use credence_telemetry::door;
@@ -44,6 +49,12 @@ pub enum StartError {
     /// The registry cannot be built from it.
     #[error(transparent)]
     Cell(#[from] CellError),
+    /// What a restore left cannot be read.
+    #[error(transparent)]
+    Restored(#[from] BackupError),
+    /// It could not be recorded that the data directory was restored.
+    #[error("that this data directory was restored cannot be recorded: {0}")]
+    Hold(Refusal),
     /// The authority's keys cannot be used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -114,7 +125,10 @@ impl Server {
         let journal = FileJournal::open(&dir.join("journal"), options)?;
         let edge = Edge { now: Box::new(move || clock.now()), entropy: Box::new(entropy) };
         let (cell, report) = Cell::start(Box::new(journal), config.settings.clone(), edge)?;
-        let started = Self::serve(config, clock, cell.clone(), report).await;
+        let started = match hold_restored(&dir, &cell).await {
+            Ok(()) => Self::serve(config, clock, cell.clone(), report).await,
+            Err(error) => Err(error),
+        };
         if started.is_err() {
             // Whoever tries again at once finds the directory free.
             cell.stop().await;
@@ -193,6 +207,17 @@ async fn observed(listener: TcpListener, app: Arc<App>) {
     }
 }
 
+/// Holds the server whose data directory was restored, before anybody can reach it. The file goes when that is recorded.
+async fn hold_restored(data_dir: &Path, cell: &Cell) -> Result<(), StartError> {
+    let Some(Restored { made_at, last_index, last_at, .. }) = read_restored(data_dir)? else { return Ok(()) };
+    let command = Command::Hold { cause: HoldCause::Restored { made_at, last_index, last_at } };
+    let request = Request { caller: Caller::System, idempotency_key: None, command };
+    cell.submit(request).await.map_err(StartError::Hold)?;
+    forget_restored(data_dir)?;
+    tracing::warn!(last_index, "this server was restored from a backup and is held until `credence release`");
+    Ok(())
+}
+
 fn compose(
     config: &Config,
     dir: &Path,
@@ -227,7 +252,8 @@ fn compose(
         templates: config.settings.templates.clone(),
         admins: config.admins.clone(),
         admin_uids,
-        token_seed: token_seed(&dir.join("token-seed"))?,
+        token_seed: secret(&dir.join("token-seed"))?,
+        marks: Marks::new(&*secret(&dir.join("mark-key"))?),
         stopping,
     })
 }
@@ -260,8 +286,8 @@ fn entropy() -> [u8; 32] {
     bytes
 }
 
-/// The secret from which retried join tokens are derived; made at the first start.
-fn token_seed(path: &Path) -> Result<Zeroizing<[u8; SECRET_BYTES]>, StartError> {
+/// A secret of this server, made at the first start.
+fn secret(path: &Path) -> Result<Zeroizing<[u8; SECRET_BYTES]>, StartError> {
     let mut seed = Zeroizing::new([0; SECRET_BYTES]);
     match std::fs::read(path).map(Zeroizing::new) {
         Ok(bytes) if bytes.len() == SECRET_BYTES => seed.copy_from_slice(&bytes),

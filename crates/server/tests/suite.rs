@@ -18,6 +18,8 @@ mod directory;
 mod door;
 #[path = "suite/golden.rs"]
 mod golden;
+#[path = "suite/hold.rs"]
+mod hold;
 #[path = "suite/house.rs"]
 mod house;
 #[path = "suite/node.rs"]

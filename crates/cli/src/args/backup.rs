@@ -36,3 +36,15 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) keys: Option<PathBuf>,
 }
+
+/// `credence release`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "First make sure that no other server of this trust domain runs. What happened after the backup stays\n\
+    unknown; every later epoch is above everything that anybody has seen, so that old holders are refused."
+)]
+pub(crate) struct ReleaseArgs {
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}

@@ -4,10 +4,11 @@ use crate::program::{golden, run};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-const VERBS: [&str; 33] = [
+const VERBS: [&str; 34] = [
     "",
     "backup",
     "restore",
+    "release",
     "bench",
     "demo",
     "dev",

@@ -192,14 +192,17 @@ async fn what_is_recorded_wakes_whoever_watches_and_can_be_read() {
     let disk = MemoryDisk::new();
     let cell = cell(&disk);
     let mut recorded = cell.recorded();
-    let before = *recorded.borrow_and_update();
+    let before = recorded.borrow_and_update().index;
     let answered = cell.submit(by_admin(apply_pool())).await.unwrap();
     recorded.changed().await.unwrap();
-    assert_eq!((*recorded.borrow(), answered.index), (before + 1, before + 1));
+    assert_eq!((recorded.borrow().index, answered.index), (before + 1, before + 1));
     let entries = cell.entries(before + 1, 10).await.unwrap();
     assert_eq!((entries.len(), entries[0].index), (1, before + 1));
     assert_eq!(cell.entries(before + 2, 10).await, Ok(Vec::new()));
     cell.submit(by_admin(create("a-1"))).await.unwrap_err();
-    assert!(!recorded.has_changed().unwrap() || *recorded.borrow_and_update() == before + 1, "a refusal wakes nobody");
+    assert!(
+        !recorded.has_changed().unwrap() || recorded.borrow_and_update().index == before + 1,
+        "a refusal wakes nobody"
+    );
     cell.stop().await;
 }

@@ -106,6 +106,7 @@ fn bind(state: &mut State, entry: &Entry) {
             node.reservoir.pop_front();
         }
     }
+    state.epoch_max = state.epoch_max.max(*epoch);
     state.bindings.insert(*binding, actor.clone());
     with_actor(state, entry, actor, |actor| {
         actor.state = ActorState::Starting;

@@ -122,7 +122,7 @@ fn attach(state: &mut State, entry: &Entry, name: &NodeName, session: u64, worke
     }
 }
 
-fn lose(state: &mut State, name: &NodeName) {
+pub(super) fn lose(state: &mut State, name: &NodeName) {
     let Some(node) = state.nodes.get_mut(name) else { return };
     node.state = NodeState::Lost;
     node.reservoir.clear();

@@ -11,7 +11,7 @@ use crate::actor::{Actor, ActorState, Binding};
 use crate::class::Revision;
 use crate::command::{AUDIENCE_BYTES_MAX, AUDIENCES_MAX, Answer, Held, Report};
 use crate::event::Event;
-use crate::id::{ActorId, ActorRef, ClassRef, Digest, NodeName, WorkerId, WorkerRef};
+use crate::id::{ActorId, ActorRef, ClassRef, Digest, Epoch, NodeName, WorkerId, WorkerRef};
 use crate::label::Labels;
 use crate::node::{Node, NodeState, RESERVOIR_KEYS_MAX};
 use crate::refusal::{Kind, Refusal};
@@ -107,7 +107,7 @@ fn bind_process(
         id.and_then(|id| state.actors.get(&ActorRef { namespace: class.namespace.clone(), actor: id.clone() }));
     let mut events = Vec::new();
     let (actor, epoch) = match &existing {
-        Some(actor) => (actor.actor.clone(), actor.epoch.next()),
+        Some(actor) => (actor.actor.clone(), state.epoch_after(actor.epoch)),
         None => {
             let event = created(state, class, id, &Labels::new(), moment)?;
             let Event::ActorCreated { actor, .. } = &event else {
@@ -115,7 +115,7 @@ fn bind_process(
             };
             let actor = actor.clone();
             events.push(event);
-            (actor, crate::id::Epoch(1))
+            (actor, state.epoch_after(Epoch::default()))
         }
     };
     let (number, revision) = match &existing {

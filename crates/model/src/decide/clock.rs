@@ -54,7 +54,9 @@ pub(super) fn expire(state: &State, now: Timestamp) -> Decision {
             return Decision::done(events);
         }
     }
-    for actor in state.waiting.actors().filter_map(|actor| state.actors.active(actor)) {
+    // Who waits while the control plane is held does not lose that time.
+    let is_held = state.hold.is_some();
+    for actor in state.waiting.actors().filter(|_| !is_held).filter_map(|actor| state.actors.active(actor)) {
         let over = actor.wait.as_ref().is_some_and(|wait| wait.until <= now);
         if over {
             let reason = "no worker became free in time".to_owned();

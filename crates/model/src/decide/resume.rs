@@ -69,7 +69,7 @@ pub(super) fn resume(
 
 /// Binds the first waiting actor for which a worker is free; actors that are no longer admitted leave the queue.
 pub(super) fn schedule(state: &State, moment: Moment) -> Decision {
-    if state.idle.is_empty() {
+    if state.idle.is_empty() || state.hold.is_some() {
         return Decision::done(Vec::new());
     }
     for actor in state.waiting.firsts().into_iter().filter_map(|actor| state.actors.active(actor)) {
@@ -228,12 +228,13 @@ fn bound(
 ) -> Decision {
     debug_assert!(state.idle.contains(worker));
     let to = Place { worker: &worker.worker, node };
-    match bind_event(&actor.actor, actor.epoch.next(), number, revision, &to, moment) {
+    let epoch = state.epoch_after(actor.epoch);
+    match bind_event(&actor.actor, epoch, number, revision, &to, moment) {
         Some((event, binding)) => {
             let answer = Answer::Actor {
                 actor: actor.actor.clone(),
                 state: ActorState::Starting,
-                epoch: actor.epoch.next(),
+                epoch,
                 binding: Some(binding),
                 waiting: false,
             };

@@ -51,8 +51,12 @@ impl Hub {
     fn heard(&mut self, stream: u64, message: to_node::Message) -> Result<(), Refusal> {
         match message {
             to_node::Message::Welcome(welcome) => self.welcomed(stream, welcome)?,
-            to_node::Message::HeartbeatAck(ack) => self.step(Input::HeartbeatAck { stream, number: ack.number }),
-            to_node::Message::Bind(bind) => {
+            to_node::Message::HeartbeatAck(ack) => {
+                self.marks.keep(ack.mark);
+                self.step(Input::HeartbeatAck { stream, number: ack.number });
+            }
+            to_node::Message::Bind(mut bind) => {
+                self.marks.take(bind.mark.take());
                 let bind = Box::new(protocol::bind(bind)?);
                 self.claim(&bind);
                 self.step(Input::Bind { stream, bind });
@@ -92,7 +96,8 @@ impl Hub {
             self.take_bundle(bundle)?;
         }
         let unbind = welcome.unbind.iter().map(protocol::unbind).collect::<Result<_, _>>()?;
-        let wire::Welcome { session, lease_ms, heartbeat_ms, reservoir_keys, .. } = welcome;
+        let wire::Welcome { session, lease_ms, heartbeat_ms, reservoir_keys, mark, .. } = welcome;
+        self.marks.keep(mark);
         self.step(Input::Welcome { stream, session, lease_ms, heartbeat_ms, unbind });
         self.parts.meters.welcomed();
         tracing::info!(session, lease_ms, "connected to the control plane");

@@ -55,7 +55,7 @@ async fn read(ask: Ask<LogQuery>) -> Result<LogPage, Refusal> {
 async fn wait_for(app: &App, index: u64, at_most: Duration) {
     let (mut recorded, mut stopping) = (app.cell.recorded(), app.stopping.clone());
     tokio::select! {
-        _ = recorded.wait_for(|last| *last >= index) => {}
+        _ = recorded.wait_for(|last| last.index >= index) => {}
         _ = stopping.wait_for(|stopping| *stopping) => {}
         () = tokio::time::sleep(at_most) => {}
     }

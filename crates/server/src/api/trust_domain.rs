@@ -49,6 +49,6 @@ async fn healthz(_: Ask) -> Result<Health, Refusal> {
 
 async fn readyz(ask: Ask) -> Result<Health, Refusal> {
     let why_not = |why| Refusal::new(Kind::Unavailable, why).retry_after_ms(1_000);
-    ask.app.cell.ready().await.map_err(why_not)?;
+    ask.app.ready().await.map_err(why_not)?;
     Ok(Health { status: "ok".to_owned() })
 }

@@ -2,9 +2,12 @@
 
 use super::text::Text;
 use crate::app::App;
+use crate::hold::behind;
 use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
 use credence_credential::{jwt_svid, x509_svid};
+use credence_model::caller::Caller;
+use credence_model::hold::Seen;
 use credence_model::id::{ActorRef, BindingId, ClassRef, Epoch, NodeName, WorkerRef};
 use credence_model::order::Claims;
 use credence_model::refusal::{Kind, Refusal};
@@ -94,6 +97,8 @@ struct Said {
 
 async fn check(ask: Ask<Nothing, VerifyBody>) -> Result<VerdictView, Refusal> {
     let said = ask.body.said(&ask.app)?;
+    // What the caller says that it verified itself proves nothing.
+    let is_genuine = ask.body.spiffe_id.is_none() && said.not_believed.is_none();
     let Said { id, claims, not_believed } = said;
     let (epoch, binding, revision) = claims.map_or((None, None, None), |(e, b, r)| (Some(e), Some(b), r));
     let now = ask.app.clock.now();
@@ -105,10 +110,15 @@ async fn check(ask: Ask<Nothing, VerifyBody>) -> Result<VerdictView, Refusal> {
     let Some((verdict, entry_index)) = ask.app.cell.read(look).await? else {
         let reason =
             not_believed.unwrap_or_else(|| "it says nothing about a binding, so it is not an actor's".to_owned());
-        return Ok(VerdictView::dead(spiffe_id, reason, *ask.app.cell.recorded().borrow()));
+        return Ok(VerdictView::dead(spiffe_id, reason, ask.app.cell.recorded().borrow().index));
     };
     if let Some(reason) = not_believed {
         return Ok(VerdictView::dead(spiffe_id, reason, entry_index));
+    }
+    if let (true, true, Some(epoch)) = (is_genuine, verdict.is_newer, epoch) {
+        let caller = ask.caller.clone().unwrap_or(Caller::System);
+        let by = caller.to_string();
+        behind(&ask.app, caller, by, Seen { epoch, ..Seen::default() }).await?;
     }
     Ok(VerdictView {
         live: verdict.live,

@@ -10,8 +10,8 @@ use credence_model::id::Digest;
 use credence_model::template::PathTemplates;
 use credence_wire::node::node_service_client::NodeServiceClient;
 use credence_wire::node::{
-    AttestRequest, AttestResponse, Bind, Ended, FromNode, Heartbeat, Held, Hello, KeyOffer, Refused, Running, ToNode,
-    Welcome, ended, from_node, to_node,
+    AttestRequest, AttestResponse, Bind, Ended, FromNode, Heartbeat, Held, Hello, KeyOffer, Mark, Refused, RenewNode,
+    Running, ToNode, Welcome, ended, from_node, to_node,
 };
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
@@ -106,30 +106,48 @@ impl Node {
     /// Opens the stream with these slots and bindings; offers keys.
     pub(crate) async fn attach(&self, house: &House, workers: &[&str], held: Vec<Held>) -> Line {
         let mut line = self.open(house, workers, held).await;
-        line.welcome = Some(line.hear_welcome().await);
-        line.offer(4).await;
-        // The answer to a heartbeat comes after that to the offer.
-        line.heartbeat().await;
+        line.settle().await;
         line
     }
 
     /// Opens the stream and says no more than Hello.
     pub(crate) async fn open(&self, house: &House, workers: &[&str], held: Vec<Held>) -> Line {
+        self.open_showing(house, workers, held, None).await
+    }
+
+    /// Why the server does not take its stream at all.
+    pub(crate) async fn refused(&self, house: &House) -> Refused {
+        let (_to, outgoing) = mpsc::channel(1);
+        let refused = self.client(house).await.connect(ReceiverStream::new(outgoing)).await;
+        refusal(&refused.expect_err("refused"))
+    }
+
+    /// The same, showing this mark.
+    pub(crate) async fn open_showing(
+        &self,
+        house: &House,
+        workers: &[&str],
+        held: Vec<Held>,
+        mark: Option<Mark>,
+    ) -> Line {
         let hello = Hello {
             workers: workers.iter().map(|id| format!("finance/standard/{id}")).collect(),
             held,
             version: "test".into(),
+            mark,
         };
         let (to, outgoing) = mpsc::channel(64);
         to.send(FromNode { message: Some(from_node::Message::Hello(hello)) }).await.unwrap();
         let from = self.client(house).await.connect(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
-        Line { to, from, keys: HashMap::new(), welcome: None, beats: 0 }
+        Line { to, from, keys: HashMap::new(), welcome: None, mark: None, beats: 0 }
     }
 }
 
 /// An open stream.
 pub(crate) struct Line {
     pub(crate) welcome: Option<Welcome>,
+    /// The last mark that the server gave.
+    pub(crate) mark: Option<Mark>,
     to: mpsc::Sender<FromNode>,
     from: Streaming<ToNode>,
     keys: HashMap<Digest, KeyPair>,
@@ -143,7 +161,15 @@ impl Line {
 
     async fn next(&mut self) -> Result<to_node::Message, Status> {
         let message = tokio::time::timeout(PATIENCE, self.from.message()).await.expect("nothing was said");
-        Ok(message?.expect("the stream is over").message.expect("a known message"))
+        let message = message?.expect("the stream is over").message.expect("a known message");
+        let mark = match &message {
+            to_node::Message::Welcome(welcome) => welcome.mark.clone(),
+            to_node::Message::HeartbeatAck(ack) => ack.mark.clone(),
+            to_node::Message::Bind(bind) => bind.mark.clone(),
+            _ => None,
+        };
+        self.mark = mark.or(self.mark.take());
+        Ok(message)
     }
 
     /// The next message with what it says of the request that led to it.
@@ -162,6 +188,24 @@ impl Line {
         match self.next().await {
             Ok(message) => panic!("the stream goes on with {}", shortened(&message)),
             Err(status) => refusal(&status),
+        }
+    }
+
+    /// Hears the welcome and offers keys.
+    pub(crate) async fn settle(&mut self) {
+        self.welcome = Some(self.hear_welcome().await);
+        self.offer(4).await;
+        // The answer to a heartbeat comes after that to the offer.
+        self.heartbeat().await;
+    }
+
+    /// Asks for a new SVID of the node itself.
+    pub(crate) async fn renew_node(&mut self) -> LiveIdentity {
+        let (key, csr) = fresh_key();
+        self.say(from_node::Message::RenewNode(RenewNode { csr })).await;
+        match self.hear_but_keys_wanted().await {
+            to_node::Message::NodeSvid(svid) => LiveIdentity::new(&svid.x509_svid, key.pkcs8()).unwrap(),
+            other => panic!("expected NodeSvid: {}", shortened(&other)),
         }
     }
 

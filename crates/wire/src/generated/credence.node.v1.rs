@@ -107,6 +107,9 @@ pub struct Hello {
     /// Version of the software, for people.
     #[prost(string, tag = "3")]
     pub version: ::prost::alloc::string::String,
+    /// The last mark that this node was given, by whatever server; absent if it never was.
+    #[prost(message, optional, tag = "4")]
+    pub mark: ::core::option::Option<Mark>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Held {
@@ -114,6 +117,24 @@ pub struct Held {
     pub binding: ::prost::alloc::string::String,
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
+}
+/// How far the control plane was when it said something. A node keeps the last one and shows it when it connects, so that a
+/// control plane that has lost what it said before finds out. Only the control plane can read and make the tag.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mark {
+    /// The last journal entry.
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+    /// SHA-256 of that entry.
+    #[prost(bytes = "vec", tag = "2")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// One more than the highest epoch of any actor.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    #[prost(uint64, tag = "4")]
+    pub bundle_sequence: u64,
+    #[prost(bytes = "vec", tag = "5")]
+    pub tag: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Welcome {
@@ -132,6 +153,8 @@ pub struct Welcome {
     pub unbind: ::prost::alloc::vec::Vec<Unbind>,
     #[prost(message, optional, tag = "7")]
     pub bundle: ::core::option::Option<Bundle>,
+    #[prost(message, optional, tag = "8")]
+    pub mark: ::core::option::Option<Mark>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Heartbeat {
@@ -142,11 +165,13 @@ pub struct Heartbeat {
 /// The node is about to end: it takes nothing on any more, and its actors are to go elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Leaving {}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HeartbeatAck {
     /// The heartbeat that was recorded: the node's lease is counted from when it sent that one.
     #[prost(uint64, tag = "1")]
     pub number: u64,
+    #[prost(message, optional, tag = "2")]
+    pub mark: ::core::option::Option<Mark>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct KeyOffer {
@@ -189,6 +214,8 @@ pub struct Bind {
     /// Certificates in DER, leaf first, for a key of the node's reservoir.
     #[prost(bytes = "vec", repeated, tag = "12")]
     pub x509_svid: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(message, optional, tag = "13")]
+    pub mark: ::core::option::Option<Mark>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Unbind {

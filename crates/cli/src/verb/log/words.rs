@@ -3,6 +3,7 @@
 use crate::view::{outcome_words, worker_name};
 use credence_model::actor::UnbindMode;
 use credence_model::event::Event;
+use credence_model::hold::HoldCause;
 use credence_model::id::WorkerRef;
 use credence_model::node::PoolGrant;
 use credence_model::worker::WorkerKind;
@@ -16,6 +17,17 @@ pub(super) fn is_routine(event: &Event) -> bool {
 pub(super) fn sentence(event: &Event) -> String {
     match event {
         Event::CellStarted {} => "the control plane started".into(),
+        Event::CellHeld { cause } => match cause {
+            HoldCause::Restored { last_index, .. } => {
+                format!("the control plane is held: it was restored from a backup that ends at entry {last_index}")
+            }
+            HoldCause::Behind { by, seen } => {
+                format!("the control plane is held: {by} has seen entry {} and epoch {}", seen.index, seen.epoch)
+            }
+        },
+        Event::CellReleased { release } => {
+            format!("an operator released the control plane; epochs go on above {}", release.epoch_floor)
+        }
         Event::SettingsChanged { settings } => format!("settings of trust domain {} were set", settings.trust_domain),
         Event::CommandAnswered { .. } => "a command was answered; a retry gets the same answer".into(),
         Event::ClassRevised { class, revision, .. } => format!("class {class} got revision {revision}"),

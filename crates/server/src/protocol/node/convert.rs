@@ -101,6 +101,7 @@ pub(super) fn bind(bind: &Bind, x509_svid: Vec<Vec<u8>>) -> Result<wire::Bind, R
         runtime,
         archive: bind.archive.map(|digest| digest.0.to_vec()).unwrap_or_default(),
         x509_svid,
+        mark: None,
     })
 }
 
@@ -116,6 +117,7 @@ mod tests {
             workers: workers.iter().map(ToString::to_string).collect(),
             held: vec![wire::Held { binding: binding.to_owned(), epoch: 1 }],
             version: String::new(),
+            mark: None,
         };
         let good = "01arz3ndektsv4rrffq69g5fav";
         assert!(hello(&message(&["a/b/c"], good)).is_ok());

@@ -126,6 +126,7 @@ async fn run(
 ) -> Result<(), Refusal> {
     let hello = first(&mut from_node).await?;
     let (workers, held) = convert::hello(&hello)?;
+    crate::hold::compare(&app, node, hello.mark.as_ref()).await?;
     let attachment = app.cell.attach(node.clone(), workers, held).await?;
     let Attachment { session: number, unbind, directives } = attachment;
     let questions = app.calls.open(node, number);
@@ -227,6 +228,7 @@ impl Session {
             reservoir_keys: RESERVOIR_KEYS,
             unbind: unbind.into_iter().map(convert::unbind).collect(),
             bundle: Some(self.app.signer.bundle_wire()),
+            mark: Some(self.app.mark()),
         }))
         .await?;
         Ok(silence)

@@ -37,7 +37,8 @@ impl Session {
             Refusal::new(Kind::Bug, format!("the key of binding {} was not offered on this stream", bind.binding))
         })?;
         let chain = self.app.signer.x509(&bind.order, &spki)?;
-        self.send_traced(to_node::Message::Bind(convert::bind(bind, chain)?), trace).await?;
+        let bind = wire::Bind { mark: Some(self.app.mark()), ..convert::bind(bind, chain)? };
+        self.send_traced(to_node::Message::Bind(bind), trace).await?;
         self.want_keys().await
     }
 
@@ -63,7 +64,10 @@ impl Session {
     fn follow_up(&self, after: &After, answered: Answered) -> Result<Option<to_node::Message>, Refusal> {
         Ok(match after {
             After::Nothing | After::KeysOffered(_) => None,
-            After::Heartbeat(number) => Some(to_node::Message::HeartbeatAck(wire::HeartbeatAck { number: *number })),
+            After::Heartbeat(number) => Some(to_node::Message::HeartbeatAck(wire::HeartbeatAck {
+                number: *number,
+                mark: Some(self.app.mark()),
+            })),
             After::X509 { binding, spki } => {
                 let x509_svid = self.app.signer.x509(x509_order(&answered)?, spki)?;
                 Some(to_node::Message::X509Svid(wire::X509Svid { binding: binding.clone(), x509_svid }))
