@@ -10,6 +10,7 @@
 
 mod corpus;
 mod differential;
+mod drill;
 mod driver;
 mod endpoint;
 mod handshake;

@@ -68,6 +68,11 @@ impl House {
         daemon(cli, &["server", "--config", arg(config), "--listen", listen])
     }
 
+    /// Where the server keeps everything.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.home.path().join("server")
+    }
+
     /// SIGKILL to the server.
     pub(crate) fn kill_server(&mut self) {
         self.server.kill();

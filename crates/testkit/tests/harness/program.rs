@@ -11,6 +11,7 @@ use std::time::SystemTime;
 const PACKAGE: &str = "credence";
 
 /// What a run printed, and its exit code.
+#[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
