@@ -15,7 +15,7 @@ pub(crate) use bench::{BenchArgs, BenchPart, BenchRow};
 pub(crate) use daemon::{
     DEV_WORKERS_MAX, DevArgs, EndingArgs, LogFormat, NodeArgs, PassphraseArgs, RunArgs, ServerArgs,
 };
-pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, ExplainArgs, GetArgs, NamespaceArg};
+pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, DoctorArgs, ExplainArgs, GetArgs, NamespaceArg};
 pub(crate) use subject::{
     ActorVerb, BundleArgs, BundleForm, BundleVerb, ClassVerb, CompletionArgs, CreateActorArgs, ExecArgs, InspectArgs,
     LogVerb, LogsArgs, ReasonArgs, ResumeArgs, SuspendArgs, SvidVerb, TailArgs, TokenArgs, TokenVerb, VerifyArgs,
@@ -96,6 +96,8 @@ pub(crate) enum Verb {
     Describe(DescribeArgs),
     /// Say why an actor has its identity, or why it has none and what to do
     Explain(ExplainArgs),
+    /// Say whether this installation is healthy, what is wrong, and what to do
+    Doctor(DoctorArgs),
     /// Delete objects
     Delete(DeleteArgs),
     /// Enable or disable a class or one of its revisions

@@ -12,6 +12,7 @@ mod clock;
 mod context;
 mod daemon;
 mod demo;
+mod doctor;
 mod environment;
 mod failure;
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod worker;
 use crate::args::Verb;
 use crate::bench;
 use crate::demo;
+use crate::doctor;
 use crate::failure::Failure;
 use crate::run;
 use crate::session::Session;
@@ -34,6 +35,7 @@ pub(crate) async fn execute(verb: Verb, session: &Session) -> Result<ExitCode, F
     match verb {
         Verb::Demo(args) => return demo::run(args, session).await,
         Verb::Run(args) => return run::run(args, session).await,
+        Verb::Doctor(args) => return doctor::run(args, session).await,
         Verb::Bench(args) => return bench::run(args, session).await,
         Verb::Dev(args) => dev::run(args, session).await?,
         Verb::Server(args) => server::run(args, session).await?,

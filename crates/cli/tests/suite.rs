@@ -16,6 +16,8 @@ mod demo;
 mod dev;
 #[path = "suite/directory.rs"]
 mod directory;
+#[path = "suite/doctor.rs"]
+mod doctor;
 #[path = "suite/help.rs"]
 mod help;
 #[path = "suite/keys.rs"]

@@ -69,6 +69,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(api::verification::routes());
     routes.extend(api::log::routes());
     routes.extend(api::hold::routes());
+    routes.extend(api::status::routes());
     routes.extend(api::invariant::routes());
     routes.push(route(Method::GET, "/openapi.json", Who::Anyone, "describes this API (OpenAPI 3.1)", describe));
     routes

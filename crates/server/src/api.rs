@@ -14,6 +14,7 @@ pub mod log;
 pub mod node;
 pub mod object;
 pub mod pool;
+pub mod status;
 pub mod text;
 pub mod trust_domain;
 pub mod verification;

@@ -12,6 +12,7 @@
 //! INVARIANT: a restored directory says that it is one ([`RESTORED`]), so that its server starts held.
 
 mod archive;
+mod check;
 mod keys;
 mod source;
 mod verify;
@@ -25,6 +26,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
+
+pub use check::{Checked, check_journal};
 
 /// The file in a restored data directory that says so; the server removes it once that is recorded.
 pub const RESTORED: &str = "restored.json";
@@ -78,10 +81,10 @@ pub enum BackupError {
         why: String,
     },
     /// The journal in the backup cannot be read.
-    #[error("the journal in the backup cannot be used")]
+    #[error("the journal cannot be used")]
     Journal(#[from] JournalError),
     /// The journal in the backup breaks what must hold.
-    #[error("the journal in the backup is wrong at entry {index}: {why}; use another backup")]
+    #[error("the journal is wrong at entry {index}: {why}; use a backup, or another one")]
     Wrong {
         /// The entry.
         index: u64,

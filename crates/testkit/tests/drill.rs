@@ -3,6 +3,7 @@
 use crate::harness::{COUNTER, House, arg, text, workload};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How many actors are acknowledged while the backup is not yet begun.
@@ -13,20 +14,10 @@ fn ids(cli: &crate::harness::Cli) -> BTreeSet<String> {
     listed["items"].as_array().expect("a list").iter().map(|view| text(view, "id").to_owned()).collect()
 }
 
-#[test]
-fn from_a_backup_under_load_everything_comes_back_and_no_epoch_is_used_twice() {
-    let mut house = House::start("lease_ms = 1500\nheartbeat_ms = 300\nclock_margin_ms = 200");
-    let (alpha, _beta) = (house.node("alpha", 2), house.node("beta", 1));
-    let cli = house.cli.clone();
-    for actor in ["one", "two", "three"] {
-        cli.done(&["actor", "create", actor, "--class", COUNTER]);
-    }
-    let first = cli.object(&["actor", "resume", "one"]);
-    let backup = cli.file("nothing", "").with_file_name("backup");
-
-    // Clients write while the backup is made; what was acknowledged before it began must be in it.
-    let (made, acknowledged) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let before = std::thread::scope(|scope| {
+/// Clients write while the backup is made; what was acknowledged before it began must be in it. Answers how many were.
+fn backed_up_under_load(house: &House, backup: &Path) -> usize {
+    let (cli, made, acknowledged) = (&house.cli, AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for n in 0.. {
                 cli.done(&["actor", "create", &format!("load-{n}"), "--class", COUNTER]);
@@ -40,12 +31,25 @@ fn from_a_backup_under_load_everything_comes_back_and_no_epoch_is_used_twice() {
             std::thread::yield_now();
         }
         let before = acknowledged.load(Ordering::SeqCst);
-        let data_dir = house.data_dir();
-        cli.done(&["backup", arg(&backup), "--data-dir", arg(&data_dir), "--with-keys"]);
+        cli.done(&["backup", arg(backup), "--data-dir", arg(&house.data_dir()), "--with-keys"]);
         made.store(true, Ordering::SeqCst);
+        assert!(before >= BEFORE);
         before
-    });
-    assert!(before >= BEFORE);
+    })
+}
+
+#[test]
+fn from_a_backup_under_load_everything_comes_back_and_no_epoch_is_used_twice() {
+    let mut house = House::start("lease_ms = 1500\nheartbeat_ms = 300\nclock_margin_ms = 200");
+    let (alpha, _beta) = (house.node("alpha", 2), house.node("beta", 1));
+    let cli = house.cli.clone();
+    for actor in ["one", "two", "three"] {
+        cli.done(&["actor", "create", actor, "--class", COUNTER]);
+    }
+    let first = cli.object(&["actor", "resume", "one"]);
+    let backup = cli.file("nothing", "").with_file_name("backup");
+
+    let before = backed_up_under_load(&house, &backup);
 
     // What the backup does not know: a second epoch, another actor, its identity.
     cli.done(&["actor", "suspend", "one"]);

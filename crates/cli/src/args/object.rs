@@ -78,3 +78,20 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) namespace: NamespaceArg,
 }
+
+/// `credence doctor`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It changes nothing, and says what can be said when the server is down. Exit codes: 0 nothing fails, 1 something does."
+)]
+pub(crate) struct DoctorArgs {
+    /// The server's configuration, to be read as a start would
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The server's data directory (default: that of the configuration, else of `credence dev`)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The node's data directory (default: that of `credence dev`)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) node_data_dir: Option<PathBuf>,
+}

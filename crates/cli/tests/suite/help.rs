@@ -4,7 +4,7 @@ use crate::program::{golden, run};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-const VERBS: [&str; 34] = [
+const VERBS: [&str; 35] = [
     "",
     "backup",
     "restore",
@@ -19,6 +19,7 @@ const VERBS: [&str; 34] = [
     "get",
     "describe",
     "explain",
+    "doctor",
     "delete",
     "class enable",
     "class disable",

@@ -107,7 +107,7 @@ fn below(data_dir: &Path, dir: &str) -> Result<Vec<String>, BackupError> {
 }
 
 /// The files and directories in a directory, sorted; without sockets, and without what is being written.
-fn names(dir: &Path) -> Result<Vec<(String, bool)>, BackupError> {
+pub(super) fn names(dir: &Path) -> Result<Vec<(String, bool)>, BackupError> {
     let failed = || io_error("look into", dir);
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
