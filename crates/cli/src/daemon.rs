@@ -22,9 +22,6 @@ pub(crate) struct Ending {
 impl Ending {
     /// From now on these signals do not end the process by themselves.
     pub(crate) fn catch(args: EndingArgs) -> Result<Self, Failure> {
-        let caught = |kind| {
-            signal(kind).map_err(|error| Failure::new(Kind::Unavailable, format!("signals cannot be caught: {error}")))
-        };
         Ok(Self {
             interrupt: caught(SignalKind::interrupt())?,
             terminate: caught(SignalKind::terminate())?,
@@ -40,6 +37,45 @@ impl Ending {
             () = stdin_closed(), if self.with_stdin => {}
         }
     }
+}
+
+/// What an operator tells a daemon while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// End in order (SIGINT, SIGTERM).
+    End,
+    /// Read the configuration again (SIGHUP).
+    Reload,
+    /// Make way for the program that lies where this one lay (SIGUSR2).
+    Upgrade,
+}
+
+/// The signals of a daemon that can do more than end.
+pub(crate) struct Orders {
+    ending: Ending,
+    hangup: Signal,
+    upgrade: Signal,
+}
+
+impl Orders {
+    /// From now on these signals do not end the process by themselves.
+    pub(crate) fn catch(args: EndingArgs) -> Result<Self, Failure> {
+        let ending = Ending::catch(args)?;
+        Ok(Self { ending, hangup: caught(SignalKind::hangup())?, upgrade: caught(SignalKind::user_defined2())? })
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn told(&mut self) -> Told {
+        tokio::select! {
+            () = self.ending.wait() => Told::End,
+            _ = self.hangup.recv() => Told::Reload,
+            _ = self.upgrade.recv() => Told::Upgrade,
+        }
+    }
+}
+
+fn caught(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(Kind::Unavailable, format!("signals cannot be caught: {error}")))
 }
 
 /// Whoever holds the other end of standard input is gone, however it ended.

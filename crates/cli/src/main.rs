@@ -24,6 +24,7 @@ mod passphrase;
 mod pem;
 mod run;
 mod session;
+mod takeover;
 mod verb;
 mod view;
 

@@ -84,6 +84,13 @@ impl Passphrase {
     }
 }
 
+impl Passphrase {
+    /// The bytes, to hand them to whoever is to open the keys next.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Passphrase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Passphrase(…)")

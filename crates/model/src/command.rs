@@ -42,6 +42,8 @@ pub struct Request {
 pub enum Command {
     /// The control plane starts, with these settings.
     Start(Settings),
+    /// The configuration was read again, with these settings.
+    Configure(Settings),
     /// Creates or revises a class.
     ApplyClass {
         /// The class.

@@ -69,6 +69,7 @@ fn decide_anew(state: &State, command: &Command, moment: Moment) -> Result<Decis
     hold::check(state, command)?;
     match command {
         Command::Start(settings) => clock::start(state, settings),
+        Command::Configure(settings) => clock::configure(state, settings),
         Command::Expire => Ok(clock::expire(state, now)),
         Command::Hold { cause } => hold::hold(state, cause),
         Command::Release { reason } => hold::release(state, reason.as_ref(), now),

@@ -50,7 +50,8 @@ pub struct Auditor {
     workers: BTreeMap<WorkerRef, BindingId>,
     used_bindings: BTreeSet<BindingId>,
     used_keys: BTreeSet<Digest>,
-    heard: BTreeMap<NodeName, Timestamp>,
+    /// When each node was heard last, and the lease it was told, in milliseconds.
+    heard: BTreeMap<NodeName, (Timestamp, u64)>,
     is_held: bool,
     epoch_max: Epoch,
     epoch_floor: Epoch,
@@ -84,9 +85,14 @@ impl Auditor {
                 self.lease_ms = settings.lease_ms;
                 self.clock_margin_ms = settings.clock_margin_ms;
             }
-            Event::CellStarted {} => self.heard.values_mut().for_each(|heard| *heard = entry.at),
-            Event::NodeAttached { node, .. } | Event::NodeHeard { node } => {
-                self.heard.insert(node.clone(), entry.at);
+            Event::CellStarted {} => self.heard.values_mut().for_each(|(heard, _)| *heard = entry.at),
+            Event::NodeAttached { node, .. } => {
+                self.heard.insert(node.clone(), (entry.at, self.lease_ms));
+            }
+            Event::NodeHeard { node } => {
+                if let Some((heard, _)) = self.heard.get_mut(node) {
+                    *heard = entry.at;
+                }
             }
             Event::ActorCreated { actor, class, .. } => self.created(entry, actor, class),
             Event::ActorBound { .. } => self.bound(entry),
@@ -211,7 +217,7 @@ impl Auditor {
             }
         }
         let heard = self.heard.get(node).copied();
-        if heard.is_none_or(|heard| heard.plus_ms(self.lease_ms) <= entry.at) {
+        if heard.is_none_or(|(heard, lease_ms)| heard.plus_ms(lease_ms) <= entry.at) {
             wrong.push((Invariant::Registry, format!("actor {actor} is bound to node {node}, whose lease is over")));
         }
         wrong.into_iter().for_each(|(invariant, message)| self.found(invariant, entry, message));
@@ -225,8 +231,8 @@ impl Auditor {
             return;
         };
         self.workers.remove(&held.worker);
-        let heard = self.heard.get(&held.node).copied().unwrap_or_default();
-        let over_at = heard.plus_ms(self.lease_ms).plus_ms(self.clock_margin_ms);
+        let (heard, lease_ms) = self.heard.get(&held.node).copied().unwrap_or_default();
+        let over_at = heard.plus_ms(lease_ms).plus_ms(self.clock_margin_ms);
         if *outcome == crate::actor::Outcome::LeaseOver && entry.at < over_at {
             let early_ms = over_at.ms_since(entry.at);
             self.found(

@@ -62,6 +62,8 @@ pub struct Node {
     pub state: NodeState,
     /// When the server last heard from it: its bindings' leases are counted from here.
     pub heard_at: Timestamp,
+    /// The lease that it was told when its stream was opened, in milliseconds: it goes by that one until it is told another.
+    pub lease_ms: u64,
     /// Its workers.
     pub workers: BTreeSet<WorkerRef>,
     /// SHA-256 digests of keys that it holds and whose possession the server has checked, first one next.
@@ -69,6 +71,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// Until when the node may believe that its bindings are its own, if both clocks are right.
+    pub fn believes_until(&self) -> Timestamp {
+        self.heard_at.plus_ms(self.lease_ms)
+    }
+
     /// Whether an SVID for this key is one of this node since it last proved its origin.
     pub fn is_known_by(&self, key: &Digest) -> bool {
         self.key == *key || self.former_keys.contains(key)

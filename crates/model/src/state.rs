@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Format of [`State::encode`]; another one means: replay the journal instead.
-const SNAPSHOT_FORMAT: u32 = 3;
+const SNAPSHOT_FORMAT: u32 = 4;
 
 /// The registry. What grows with the number of actors is in maps that share their nodes, so a clone costs what is bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,7 +160,7 @@ impl State {
 
     /// When the lease of a node's bindings is over, as the server counts it: margin included.
     pub fn lease_ends_at(&self, node: &Node) -> Timestamp {
-        node.heard_at.plus_ms(self.settings.lease_ms).plus_ms(self.settings.clock_margin_ms)
+        node.believes_until().plus_ms(self.settings.clock_margin_ms)
     }
 
     /// Place of a waiting actor in the queue, counted from 1.

@@ -143,6 +143,26 @@ fn a_server_that_restarts_gives_every_node_a_whole_lease() {
     assert_eq!(world.bound("a").node, name("beta"));
 }
 
+/// The node counts by the lease that it was told, however short the present one is.
+#[test]
+fn a_lease_that_became_shorter_takes_no_actor_from_a_node_that_was_told_the_longer_one() {
+    for command in [Command::Start, Command::Configure] {
+        let mut world = World::furnished();
+        world.create("a");
+        world.running("a");
+        let mut shorter = crate::world::settings();
+        shorter.lease_ms /= 2;
+        shorter.heartbeat_ms = shorter.heartbeat_ms.min(shorter.lease_ms / 4);
+        world.ok(command(shorter.clone()));
+        world.pass_ms(10_499);
+        world.attach("beta", &["beta-w1"], &[]);
+        assert_eq!(world.bound("a").epoch, Epoch(1), "alpha believes in its lease until now");
+        world.pass_ms(1);
+        assert_eq!(world.bound("a").node, name("beta"));
+        assert_eq!(world.state.nodes.get(&name("beta")).unwrap().lease_ms, shorter.lease_ms);
+    }
+}
+
 #[test]
 fn a_terminated_or_quarantined_actor_has_no_credential_and_never_returns() {
     for quarantined in [false, true] {

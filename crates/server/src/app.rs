@@ -1,5 +1,6 @@
 //! What every handler can reach.
 
+use crate::administrators::Administrators;
 use crate::archive::Archives;
 use crate::attest_limit::AttestLimit;
 use crate::call::Calls;
@@ -13,7 +14,7 @@ use credence_model::caller::Caller;
 use credence_model::command::{Command, Request};
 use credence_model::hold::Hold;
 use credence_model::refusal::Refusal;
-use credence_model::spiffe_id::{SpiffeId, TrustDomain};
+use credence_model::spiffe_id::TrustDomain;
 use credence_model::template::PathTemplates;
 use credence_wire::node as wire;
 use tokio::sync::watch;
@@ -39,10 +40,8 @@ pub(crate) struct App {
     pub(crate) trust_domain: TrustDomain,
     /// Its path templates; they never change either.
     pub(crate) templates: PathTemplates,
-    /// Administrators by SPIFFE ID.
-    pub(crate) admins: Vec<SpiffeId>,
-    /// Administrators by user id.
-    pub(crate) admin_uids: Vec<u32>,
+    /// Who may administer.
+    pub(crate) administrators: Administrators,
     /// What retried join tokens are derived from.
     pub(crate) token_seed: Zeroizing<[u8; SECRET_BYTES]>,
     /// How far it was, for nodes to keep.

@@ -53,7 +53,7 @@ impl Peer {
             Self::Anonymous => Ok(Standing::default()),
             Self::Local { uid } => Ok(Standing {
                 caller: Some(Caller::Local { uid: *uid }),
-                admin: app.admin_uids.contains(uid),
+                admin: app.administrators.has_uid(*uid),
                 ..Standing::default()
             }),
             Self::Svid(svid) => of_svid(svid, app).await,
@@ -99,7 +99,7 @@ async fn of_svid(svid: &Arc<VerifiedX509Svid>, app: &App) -> Result<Standing, Re
         // Nobody else is given an SVID today; an administrator may still be named by one of these.
         _ => Ok(Standing {
             caller: Some(Caller::Svid { id: svid.id.clone() }),
-            admin: app.admins.contains(&svid.id),
+            admin: app.administrators.has_id(&svid.id),
             ..Standing::default()
         }),
     }
@@ -145,7 +145,7 @@ async fn of_actor(svid: &Arc<VerifiedX509Svid>, app: &App) -> Result<Standing, R
     }
     Ok(Standing {
         caller: Some(Caller::Svid { id: svid.id.clone() }),
-        admin: app.admins.contains(&svid.id),
+        admin: app.administrators.has_id(&svid.id),
         workload: true,
         ..Standing::default()
     })

@@ -6,6 +6,7 @@
 pub mod api;
 
 pub mod access;
+mod administrators;
 mod app;
 pub mod archive;
 mod attest_limit;
@@ -17,12 +18,14 @@ pub mod config;
 mod hold;
 pub mod input;
 pub mod listen;
+pub mod listeners;
 mod mark;
 mod meter;
 pub mod observe;
 pub mod openapi;
 pub mod problem;
 mod protocol;
+pub mod reload;
 pub mod route;
 pub mod signer;
 pub mod start;

@@ -16,6 +16,7 @@ use credence_model::time::Timestamp;
 use credence_wire::node as wire;
 use serde_json::Value;
 use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
 
 /// Life of the server's own SVID, in seconds. It is renewed when a third of it is over.
 pub const SERVER_TTL_SECS: u64 = 24 * 3600;
@@ -31,8 +32,14 @@ pub(crate) struct Signer {
     json: Value,
     bundles: LiveBundles,
     identity: LiveIdentity,
-    names: ServerNames,
+    names: Mutex<ServerNames>,
     meters: Meters,
+}
+
+/// An identity of the server that is not shown yet.
+pub(crate) struct Own {
+    chain: Vec<Vec<u8>>,
+    key: KeyPair,
 }
 
 impl Signer {
@@ -42,7 +49,16 @@ impl Signer {
         let document = bundle::write(&bundle).map_err(|error| refusal(error.kind(), &error))?;
         let json = serde_json::from_str(&document).map_err(|error| refusal(Kind::Bug, &error))?;
         let bundles = LiveBundles::new(BundleSet::from(bundle.clone()));
-        Ok(Self { issuer, bundle, document, json, bundles, identity: LiveIdentity::empty(), names, meters })
+        Ok(Self {
+            issuer,
+            bundle,
+            document,
+            json,
+            bundles,
+            identity: LiveIdentity::empty(),
+            names: Mutex::new(names),
+            meters,
+        })
     }
 
     /// Signs an order for the key in `spki`: the chain in DER, leaf first.
@@ -90,12 +106,26 @@ impl Signer {
     /// Gives the server a fresh key and SVID, kept in memory only. The root goes along: a node that comes with nothing
     /// but a join token recognises it there.
     pub(crate) async fn renew_own(&self, cell: &Cell, now: Timestamp) -> Result<(), Refusal> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let own = self.make_own(cell, now, names.clone()).await?;
+        self.take_own(own, names)
+    }
+
+    /// A fresh key and SVID with these names.
+    pub(crate) async fn make_own(&self, cell: &Cell, now: Timestamp, names: ServerNames) -> Result<Own, Refusal> {
         let key = KeyPair::generate(KeyAlgorithm::EcdsaP256).map_err(|error| refusal(error.kind(), &error))?;
         let digest = key.public().digest();
         let order = cell.read(move |state| server_order(state, digest, now, SERVER_TTL_SECS)).await?;
-        let mut chain = self.sign(&order, key.public().spki(), self.names.clone())?;
+        let mut chain = self.sign(&order, key.public().spki(), names)?;
         chain.push(self.issuer.authority().root().to_vec());
-        self.identity.replace(&chain, key.pkcs8()).map_err(|error| refusal(error.kind(), &error))
+        Ok(Own { chain, key })
+    }
+
+    /// Is who [`Self::make_own`] made from now on.
+    pub(crate) fn take_own(&self, Own { chain, key }: Own, names: ServerNames) -> Result<(), Refusal> {
+        self.identity.replace(&chain, key.pkcs8()).map_err(|error| refusal(error.kind(), &error))?;
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
+        Ok(())
     }
 
     fn sign(&self, order: &X509Order, spki: &[u8], names: ServerNames) -> Result<Vec<Vec<u8>>, Refusal> {

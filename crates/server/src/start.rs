@@ -1,6 +1,7 @@
 //! The server's start and end: what is kept where, and in which order everything comes up.
 
 use crate::access;
+use crate::administrators::Administrators;
 use crate::app::{App, stopped};
 use crate::archive::Archives;
 use crate::attest_limit::AttestLimit;
@@ -9,6 +10,7 @@ use crate::call::Calls;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::listen::Doors;
+use crate::listeners::{Listeners, ListenersError, admin_socket};
 use crate::mark::Marks;
 use crate::meter::Meters;
 use crate::observe::Watched;
@@ -25,14 +27,15 @@ use credence_model::hold::HoldCause;
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::TrustDomain;
 use credence_telemetry::door;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
@@ -82,14 +85,9 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
-    /// The address cannot be listened on.
-    #[error("cannot listen on {addr}: {source}; choose another with --listen")]
-    Listen {
-        /// The address.
-        addr: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
+    /// It cannot listen.
+    #[error(transparent)]
+    Listeners(#[from] ListenersError),
     /// The address of metrics and probes cannot be listened on.
     #[error("cannot listen on {addr} for metrics and probes: {source}; choose another with --observe")]
     Observe {
@@ -101,8 +99,11 @@ pub enum StartError {
 }
 
 /// A running server.
-#[derive(Debug)]
 pub struct Server {
+    pub(crate) app: Arc<App>,
+    /// The configuration in force.
+    pub(crate) config: Mutex<Config>,
+    listeners: Listeners,
     addr: SocketAddr,
     observed_at: Option<SocketAddr>,
     admin_socket: PathBuf,
@@ -113,20 +114,31 @@ pub struct Server {
     tasks: JoinSet<()>,
 }
 
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
 impl Server {
     /// Opens the data directory and serves.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_on(None, config).await
+    }
+
+    /// The same on the sockets that an earlier server left, if they are where the configuration says.
+    pub async fn start_on(inherited: Option<Listeners>, config: Config) -> Result<Self, StartError> {
         let clock = Clock::start();
         let dir = config.data_dir.clone();
         // The journal's lock comes first: everything else in the directory belongs to who holds it.
-        private_dir(&dir, &config.admin_uids)?;
+        private_dir(&dir)?;
         // A record of years must not delay the start: what a snapshot covers is checked when it is read.
         let options = FileOptions { verify: Verify::SinceSnapshot, ..FileOptions::default() };
         let journal = FileJournal::open(&dir.join("journal"), options)?;
         let edge = Edge { now: Box::new(move || clock.now()), entropy: Box::new(entropy) };
         let (cell, report) = Cell::start(Box::new(journal), config.settings.clone(), edge)?;
         let started = match hold_restored(&dir, &cell).await {
-            Ok(()) => Self::serve(config, clock, cell.clone(), report).await,
+            Ok(()) => Self::serve(inherited, config, clock, cell.clone(), report).await,
             Err(error) => Err(error),
         };
         if started.is_err() {
@@ -136,18 +148,26 @@ impl Server {
         started
     }
 
-    async fn serve(config: Config, clock: Clock, cell: Cell, report: StartReport) -> Result<Self, StartError> {
+    async fn serve(
+        inherited: Option<Listeners>,
+        config: Config,
+        clock: Clock,
+        cell: Cell,
+        report: StartReport,
+    ) -> Result<Self, StartError> {
         let dir = config.data_dir.clone();
         let (stop, stopping) = watch::channel(false);
         let app = Arc::new(compose(&config, &dir, clock, cell.clone(), stopping.clone())?);
         app.signer.renew_own(&app.cell, clock.now()).await.map_err(StartError::Identity)?;
+        let listeners = match inherited {
+            Some(listeners) => listeners.suit(&config)?,
+            None => Listeners::open(&config)?,
+        };
         let doors = Doors::new(Arc::clone(&app), access::router(&app), stopping);
         let acceptor = doors.acceptor()?;
-        let listen = |source| StartError::Listen { addr: config.listen, source };
-        let tcp = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let (tcp, unix) = listeners.serving()?;
+        let listen = |source| ListenersError::Listen { addr: config.listen, source };
         let addr = tcp.local_addr().map_err(listen)?;
-        let admin_socket = dir.join("server.sock");
-        let unix = admin_listener(&admin_socket, &config.admin_uids)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(doors.clone().serve_tcp(tcp, acceptor));
         tasks.spawn(doors.serve_unix(unix));
@@ -158,9 +178,10 @@ impl Server {
             observed_at = Some(listener.local_addr().map_err(observe)?);
             tasks.spawn(observed(listener, Arc::clone(&app)));
         }
-        tasks.spawn(keep_identity(app));
-        let trust_domain = config.settings.trust_domain;
-        Ok(Self { addr, observed_at, admin_socket, trust_domain, report, cell, stop, tasks })
+        tasks.spawn(keep_identity(Arc::clone(&app)));
+        let (admin_socket, trust_domain) = (admin_socket(&dir), config.settings.trust_domain.clone());
+        let config = Mutex::new(config);
+        Ok(Self { app, config, listeners, addr, observed_at, admin_socket, trust_domain, report, cell, stop, tasks })
     }
 
     /// Where it listens for TLS.
@@ -189,12 +210,18 @@ impl Server {
     }
 
     /// Lets open requests end, then ends itself. What was acknowledged is in the journal.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
+        let admin_socket = self.admin_socket.clone();
+        drop(self.hand_over().await);
+        let _ = std::fs::remove_file(admin_socket);
+    }
+
+    /// The same, but its sockets stay: whoever connects meanwhile waits for the server that goes on with them.
+    pub async fn hand_over(mut self) -> Listeners {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
         self.cell.stop().await;
-        // Whoever starts next replaces the socket anyway.
-        let _ = std::fs::remove_file(&self.admin_socket);
+        self.listeners
     }
 }
 
@@ -238,8 +265,6 @@ fn compose(
     let signer = Signer::new(Issuer::new(authority), names, meters.clone()).map_err(StartError::Identity)?;
     let archives = dir.join("archives");
     let archives = Archives::open(&archives).map_err(io_error("open", &archives))?;
-    let mut admin_uids = config.admin_uids.clone();
-    admin_uids.extend([0, rustix::process::getuid().as_raw()]);
     Ok(App {
         cell,
         signer,
@@ -250,8 +275,7 @@ fn compose(
         attest_limit: AttestLimit::default(),
         trust_domain,
         templates: config.settings.templates.clone(),
-        admins: config.admins.clone(),
-        admin_uids,
+        administrators: Administrators::new(config),
         token_seed: secret(&dir.join("token-seed"))?,
         marks: Marks::new(&*secret(&dir.join("mark-key"))?),
         stopping,
@@ -311,16 +335,10 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Nobody else looks into it. Administrators with other user ids may pass through to their socket; what lies beside it
-/// is private by itself.
-fn private_dir(dir: &Path, admin_uids: &[u32]) -> Result<(), StartError> {
+/// Nobody else looks into it.
+fn private_dir(dir: &Path) -> Result<(), StartError> {
     let refused = |source| StartError::DataDir { path: dir.to_owned(), source };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(refused)?;
-    if admin_uids.is_empty() {
-        return Ok(());
-    }
-    let mode = std::fs::metadata(dir).map_err(refused)?.permissions().mode();
-    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode | 0o011)).map_err(refused)
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(refused)
 }
 
 /// What stands in the way of a data directory, for people.
@@ -331,19 +349,6 @@ fn obstacle(error: &io::Error) -> String {
         io::ErrorKind::ReadOnlyFilesystem => "the file system is mounted read-only".to_owned(),
         _ => error.to_string(),
     }
-}
-
-/// A socket that only this user reaches, or everybody if other user ids may administer: then each connection is asked
-/// whose it is. One that an earlier server left is replaced: the journal's lock is ours.
-fn admin_listener(path: &Path, admin_uids: &[u32]) -> Result<UnixListener, StartError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("replace", path)(error)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path).map_err(io_error("listen on", path))?;
-    let mode = if admin_uids.is_empty() { 0o600 } else { 0o666 };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(io_error("protect", path))?;
-    Ok(listener)
 }
 
 fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StartError {

@@ -47,7 +47,7 @@ const POOL: &str = "apiVersion: credence.dev/v1alpha1\nkind: Pool\nmetadata: {na
 #[derive(Clone)]
 pub(crate) struct Cli {
     home: PathBuf,
-    server: Option<String>,
+    pub(crate) server: Option<String>,
     node_socket: Option<String>,
 }
 

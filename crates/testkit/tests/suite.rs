@@ -17,5 +17,6 @@ mod handshake;
 mod harness;
 mod life;
 mod loss;
+mod operation;
 mod simulation;
 mod standard_clients;

@@ -30,7 +30,7 @@ pub(crate) struct EndingArgs {
 }
 
 /// Where the passphrase of the private keys on disk is read from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct PassphraseArgs {
     /// Encrypt private keys on disk under the passphrase in this open pipe, by its number
     #[arg(long, value_name = "N", conflicts_with = "key_passphrase_credential")]
@@ -38,6 +38,17 @@ pub(crate) struct PassphraseArgs {
     /// The same, under the passphrase in this file of $CREDENTIALS_DIRECTORY
     #[arg(long, value_name = "NAME")]
     pub(crate) key_passphrase_credential: Option<String>,
+}
+
+/// How a verb that stays begins, besides from nothing.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct BeginningArgs {
+    /// Read the options and the configuration, say what is wrong with them, and start nothing
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Go on where the program was that this process was until now
+    #[arg(long, hide = true)]
+    pub(crate) take_over: bool,
 }
 
 /// `credence dev`.
@@ -78,7 +89,7 @@ pub(crate) struct RunArgs {
 }
 
 /// `credence server`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ServerArgs {
     /// Configuration, TOML; options given here win over it
     #[arg(long, value_name = "FILE")]
@@ -95,6 +106,9 @@ pub(crate) struct ServerArgs {
     /// Name of the trust domain; fixed at the first start
     #[arg(long, value_name = "NAME")]
     pub(crate) trust_domain: Option<credence_model::spiffe_id::TrustDomain>,
+    /// Whether it only checks, or goes on where another one was.
+    #[command(flatten)]
+    pub(crate) beginning: BeginningArgs,
     /// What encrypts keys on disk.
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,

@@ -1,11 +1,13 @@
 //! Private keys on disk: in the open, or under a passphrase from a pipe or a credential directory.
 
 use crate::program::{Ran, run_with};
+use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const PASSPHRASE: &str = "a passphrase that nobody guesses";
 
@@ -119,6 +121,30 @@ fn a_passphrase_comes_from_an_open_pipe_and_from_nothing_that_others_could_read_
         assert_eq!(ran.status.code(), Some(2), "{stderr}");
         assert!(stderr.contains("file descriptor 3 is not an open pipe"), "{stderr}");
     }
+}
+
+#[test]
+fn a_program_that_takes_over_opens_the_keys_without_being_given_the_passphrase_again() {
+    let home = Home::new();
+    let script = format!(
+        "exec {} server --trust-domain td.internal --listen 127.0.0.1:0 --until-stdin-closes --data-dir data -o json \
+         --key-passphrase-fd 3 3< <(cat credentials/keys)",
+        env!("CARGO_BIN_EXE_credence")
+    );
+    let mut command = Command::new("bash");
+    command.args(["-c", &script]).env("HOME", home.0.path()).current_dir(home.0.path());
+    let mut server = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("bash runs");
+    let mut lines = BufReader::new(server.stdout.take().expect("a pipe")).lines();
+    let mut started =
+        || -> Value { serde_json::from_str(&lines.next().expect("a line").expect("text")).expect("JSON") };
+    let first = started();
+    let signalled = Command::new("kill").args(["-USR2", &server.id().to_string()]).status().expect("kill runs");
+    assert!(signalled.success());
+    let second = started();
+    assert_eq!((&first["pid"], &first["addr"]), (&second["pid"], &second["addr"]));
+    assert!(home.key("root.key.pem").starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+    drop(server.stdin.take());
+    assert!(server.wait().expect("it ends").success());
 }
 
 #[test]

@@ -71,6 +71,7 @@ fn attest(state: &mut State, entry: &Entry) {
         session: 0,
         state: NodeState::Attested,
         heard_at: entry.at,
+        lease_ms: state.settings.lease_ms,
         workers: BTreeSet::new(),
         reservoir: VecDeque::new(),
     });
@@ -81,9 +82,11 @@ fn attest(state: &mut State, entry: &Entry) {
 }
 
 fn attach(state: &mut State, entry: &Entry, name: &NodeName, session: u64, workers: &[WorkerRef], kept: &[BindingId]) {
+    let lease_ms = state.settings.lease_ms;
     with_node(state, name, |node| {
         node.session = session;
         node.state = NodeState::Connected;
+        node.lease_ms = lease_ms;
         node.heard_at = entry.at;
         node.reservoir.clear();
     });

@@ -187,7 +187,7 @@ fn entitled<'s>(
 ) -> Result<(&'s Actor, &'s Revision), Refusal> {
     let (actor, binding) = holder(state, &node.name, held)?;
     let (_, _) = admit(state, actor)?;
-    if node.heard_at.plus_ms(state.settings.lease_ms) <= moment.now {
+    if node.believes_until() <= moment.now {
         return Err(Refusal::new(Kind::Stale, format!("the lease of node {} is over", node.name)));
     }
     let class = state.class_of(actor);

@@ -13,8 +13,14 @@ use crate::time::Timestamp;
 const EXPIRED_MAX: usize = 1_000;
 
 pub(super) fn start(state: &State, settings: &Settings) -> Result<Decision, Refusal> {
+    let mut decision = configure(state, settings)?;
+    decision.events.push(Event::CellStarted {});
+    Ok(decision)
+}
+
+/// Nodes go by the lease that they were told until they are told another, see [`crate::node::Node::lease_ms`].
+pub(super) fn configure(state: &State, settings: &Settings) -> Result<Decision, Refusal> {
     settings.validate()?;
-    let mut events = Vec::new();
     if state.last_index > 0 {
         let (old, new) = (&state.settings, settings);
         if old.trust_domain != new.trust_domain {
@@ -27,17 +33,15 @@ pub(super) fn start(state: &State, settings: &Settings) -> Result<Decision, Refu
             return Err(Refusal::new(Kind::Conflict, message).field("templates"));
         }
     }
-    if state.last_index == 0 || state.settings != *settings {
-        events.push(Event::SettingsChanged { settings: settings.clone() });
-    }
-    events.push(Event::CellStarted {});
-    Ok(Decision::done(events))
+    let is_new = state.last_index == 0 || state.settings != *settings;
+    let changed = is_new.then(|| Event::SettingsChanged { settings: settings.clone() });
+    Ok(Decision::done(changed.into_iter().collect()))
 }
 
 pub(super) fn expire(state: &State, now: Timestamp) -> Decision {
     let mut events = Vec::new();
     for node in state.nodes.values() {
-        if node.state == NodeState::Connected && node.heard_at.plus_ms(state.settings.lease_ms) <= now {
+        if node.state == NodeState::Connected && node.believes_until() <= now {
             events.push(Event::NodeLost { node: node.name.clone() });
         }
         if node.state != NodeState::Lost || state.lease_ends_at(node) > now {

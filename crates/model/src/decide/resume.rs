@@ -172,7 +172,7 @@ pub(crate) fn eligible(state: &State, actor: &ActorRef, spec: &ClassSpec, pool: 
 /// A node that is connected, within its lease, and has a checked key to give.
 pub(crate) fn usable<'s>(state: &'s State, node: &NodeName, now: Timestamp) -> Option<&'s Node> {
     let node = state.nodes.get(node)?;
-    let heard = node.heard_at.plus_ms(state.settings.lease_ms) > now;
+    let heard = node.believes_until() > now;
     (node.state == NodeState::Connected && heard && !node.reservoir.is_empty()).then_some(node)
 }
 

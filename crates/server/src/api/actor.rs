@@ -465,7 +465,7 @@ impl ActorView {
             worker: binding.map(|binding| Text(binding.worker.clone())),
             node: binding.map(|binding| binding.node.clone()),
             revision: binding.map(|binding| binding.revision),
-            lease_ends_at: node.map(|node| node.heard_at.plus_ms(state.settings.lease_ms)),
+            lease_ends_at: node.map(|node| node.believes_until()),
             labels: actor.labels.clone(),
             created_at: actor.created_at,
             changed_at: actor.changed_at,

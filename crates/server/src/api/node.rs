@@ -105,7 +105,7 @@ impl NodeView {
             session: node.session,
             attested_at: node.attested_at,
             heard_at: node.heard_at,
-            lease_ends_at: node.heard_at.plus_ms(state.settings.lease_ms),
+            lease_ends_at: node.believes_until(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::house::{House, config};
 use credence_model::spiffe_id::TrustDomain;
 use credence_server::config::Config;
+use credence_server::listeners::ListenersError;
 use credence_server::start::{Server, StartError};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -105,7 +106,10 @@ async fn an_address_that_is_taken_is_named_and_the_directory_is_free_again() {
     let mut taken = config(&dir.path().join("data"));
     taken.listen = house.server.addr();
     let error = Server::start(taken.clone()).await.map(|_| ()).unwrap_err();
-    assert!(matches!(error, StartError::Listen { addr, .. } if addr == house.server.addr()), "{error}");
+    assert!(
+        matches!(error, StartError::Listeners(ListenersError::Listen { addr, .. }) if addr == house.server.addr()),
+        "{error}"
+    );
     assert!(error.to_string().contains("--listen"), "{error}");
     taken.listen.set_port(0);
     Server::start(taken).await.unwrap().stop().await;

@@ -43,9 +43,9 @@ impl Dev {
 pub(crate) struct House {
     pub(crate) cli: Cli,
     /// HOST:PORT of the server.
-    addr: String,
+    pub(crate) addr: String,
     config: PathBuf,
-    server: Process,
+    pub(crate) server: Process,
     home: TempDir,
 }
 
@@ -54,14 +54,16 @@ impl House {
     pub(crate) fn start(settings: &str) -> Self {
         let home = home();
         let config = home.path().join("server.toml");
-        let data_dir = home.path().join("server");
-        let written =
-            format!("trust_domain = 'test.internal'\ndata_dir = '{}'\n[settings]\n{settings}\n", data_dir.display());
-        std::fs::write(&config, written).expect("a file can be written");
+        configure(&config, "", settings);
         let (server, started) = Self::serve(&Cli::new(home.path(), None), &config, "127.0.0.1:0");
         let cli = Cli::new(home.path(), Some(format!("unix:{}", text(&started, "admin_socket"))));
         cli.fed(&["apply", "-f", "-"], &format!("{}{POOL}", objects()));
         Self { cli, addr: text(&started, "addr").to_owned(), config, server, home }
+    }
+
+    /// Writes its configuration anew, with more fields before its settings.
+    pub(crate) fn configure(&self, fields: &str, settings: &str) {
+        configure(&self.config, fields, settings);
     }
 
     fn serve(cli: &Cli, config: &Path, listen: &str) -> (Process, Value) {
@@ -95,6 +97,13 @@ impl House {
         let (process, started) = daemon(&self.cli, &[&arguments[..], &places].concat());
         Node { process, socket: text(&started, "socket").to_owned() }
     }
+}
+
+fn configure(config: &Path, fields: &str, settings: &str) {
+    let data_dir = config.with_file_name("server");
+    let data_dir = data_dir.display();
+    let text = format!("trust_domain = 'test.internal'\ndata_dir = '{data_dir}'\n{fields}\n[settings]\n{settings}\n");
+    std::fs::write(config, text).expect("a file can be written");
 }
 
 /// A node of a house.

@@ -106,6 +106,11 @@ impl Process {
         let _ = pidfd_send_signal(&self.pidfd, Signal::TERM);
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        pidfd_send_signal(&self.pidfd, signal).expect("it runs");
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         // It may have ended already, which is what is wanted.

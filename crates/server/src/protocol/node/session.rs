@@ -19,6 +19,7 @@ use credence_model::caller::Caller;
 use credence_model::command::{Command, Report};
 use credence_model::id::{Digest, NodeName};
 use credence_model::refusal::{Kind, Refusal};
+use credence_model::state::State;
 use credence_telemetry::limit::Limit;
 use credence_telemetry::trace::TraceContext;
 use credence_wire::node as wire;
@@ -218,12 +219,16 @@ impl Session {
 
     /// The first message; answers how long the node may be silent.
     async fn welcome(&mut self, unbind: Vec<credence_model::command::Unbind>) -> Result<Duration, Refusal> {
-        let settings = self.app.cell.read(|state| state.settings.clone()).await?;
-        let silence = Duration::from_millis(settings.lease_ms.saturating_mul(SILENT_LEASES));
+        let node = self.node.clone();
+        let read = move |state: &State| (state.settings.clone(), state.nodes.get(&node).map(|node| node.lease_ms));
+        let (settings, lease_ms) = self.app.cell.read(read).await?;
+        // What was recorded with the attachment, and not what may have been configured since: both count by the same.
+        let lease_ms = lease_ms.unwrap_or(settings.lease_ms);
+        let silence = Duration::from_millis(lease_ms.saturating_mul(SILENT_LEASES));
         self.send(to_node::Message::Welcome(wire::Welcome {
             session: self.number,
             trust_domain: settings.trust_domain.to_string(),
-            lease_ms: settings.lease_ms,
+            lease_ms,
             heartbeat_ms: settings.heartbeat_ms,
             reservoir_keys: RESERVOIR_KEYS,
             unbind: unbind.into_iter().map(convert::unbind).collect(),

@@ -1,0 +1,125 @@
+//! What an operator does with a running server: its configuration is read again, and a newer program takes its place.
+
+use crate::harness::{Cli, House, STEADY, text, workload};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How often a server makes way while it is asked all the time.
+const UPGRADES: usize = 3;
+
+impl House {
+    /// The settings that are in force.
+    fn settings(&self) -> Value {
+        let socket = self.cli.server_socket();
+        let mut stream = UnixStream::connect(socket).expect("the server listens");
+        stream.write_all(b"GET /v1/trust-domain HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        serde_json::from_str::<Value>(body).expect("JSON")["settings"].clone()
+    }
+
+    /// The names in the certificate that the server shows.
+    fn names(&self) -> String {
+        let shown = Command::new("openssl").args(["s_client", "-connect", &self.addr]).stdin(Stdio::null()).output();
+        let mut read = Command::new("openssl")
+            .args(["x509", "-noout", "-ext", "subjectAltName"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("openssl runs");
+        read.stdin.take().expect("a pipe").write_all(&shown.expect("openssl runs").stdout).expect("it reads");
+        String::from_utf8(read.wait_with_output().expect("it ends").stdout).expect("text")
+    }
+
+    fn reload(&mut self) -> Value {
+        self.server.signal(Signal::HUP);
+        self.server.object()
+    }
+
+    fn upgrade(&mut self) -> Value {
+        self.server.signal(Signal::USR2);
+        self.server.object()
+    }
+}
+
+#[test]
+fn a_configuration_that_is_read_again_is_in_force_as_a_whole_or_not_at_all() {
+    let mut house = House::start("waiting_max = 6");
+    assert!(!house.names().contains("credence.example"));
+    house.configure("names = ['credence.example']", "waiting_max = 7");
+    assert_eq!(house.reload(), json!({"order": "reload", "changed": ["settings", "names"]}));
+    assert_eq!(house.settings()["waitingMax"], 7);
+    assert!(house.names().contains("credence.example"), "{}", house.names());
+    assert_eq!(house.reload(), json!({"order": "reload"}), "nothing changed");
+
+    for (fields, settings, expected) in [
+        ("observe = '127.0.0.1:0'", "waiting_max = 8", "observe cannot change while the server runs"),
+        ("templates = {server = '/other'}", "waiting_max = 8", "templates"),
+        ("names = ['no good']", "waiting_max = 8", "names[0]"),
+        ("", "waiting_max = 8\nlease_ms = 1", "leaseMs"),
+        ("names = [", "", "TOML parse error"),
+    ] {
+        house.configure(fields, settings);
+        let said = house.reload();
+        assert!(text(&said, "error").contains(expected), "{fields} {settings}: {said}");
+        assert_eq!(house.settings()["waitingMax"], 7, "half of it is in force");
+        assert!(house.names().contains("credence.example"));
+    }
+}
+
+#[test]
+fn a_program_that_takes_over_refuses_no_connection_and_loses_no_lease() {
+    let mut house = House::start("");
+    let alpha = house.node("alpha", 1);
+    let cli = house.cli.clone();
+    let mut program = cli.on(&alpha).actor(STEADY, Some("program"), &[workload(), "stream", "--until-stdin-closes"]);
+    let seen = program.object();
+    let over = AtomicBool::new(false);
+    let asked = std::thread::scope(|scope| {
+        let (addr, over, asking) = (house.addr.clone(), &over, cli.clone());
+        let asker = scope.spawn(move || {
+            let mut asked = 0;
+            while !over.load(Ordering::Relaxed) {
+                TcpStream::connect(&addr).expect("no connection is refused");
+                UnixStream::connect(asking.server_socket()).expect("no connection is refused");
+                asked += 1;
+            }
+            asked
+        });
+        for _ in 0..UPGRADES {
+            let again = house.upgrade();
+            assert_eq!(text(&again, "addr"), house.addr);
+            let object = cli.object(&["get", "actor/default/program"]);
+            let view = object.pointer("/items/0").unwrap_or(&object);
+            assert_eq!(view["epoch"], 1);
+        }
+        over.store(true, Ordering::Relaxed);
+        asker.join().expect("every connection was taken")
+    });
+    assert!(asked > 0);
+    let mut changes = cli.start(&["get", "actors", "--watch", "-o", "json"]);
+    changes.find("that it runs again", |view| view["id"] == "program" && view["state"] == "running");
+    assert_eq!(cli.verdict(text(&seen, "certificates"))["live"], true, "it is the same binding");
+}
+
+#[test]
+fn a_program_that_cannot_run_takes_nothing_over() {
+    let mut house = House::start("");
+    house.configure("names = [", "");
+    let said = house.upgrade();
+    assert_eq!(said["order"], "upgrade");
+    assert!(text(&said, "error").contains("cannot take over"), "{said}");
+    assert_eq!(house.cli.run(&["get", "actors"]).code, 0, "the server goes on");
+}
+
+impl Cli {
+    fn server_socket(&self) -> String {
+        self.server.as_deref().and_then(|url| url.strip_prefix("unix:")).expect("a Unix socket").to_owned()
+    }
+}
