@@ -9,6 +9,7 @@ mod unbound;
 
 use crate::actor::{Actor, ActorState};
 use crate::decide::resume::admit;
+use crate::hold::HOLD_HINT;
 use crate::id::{ActorRef, ClassRef};
 use crate::state::{State, class_ref};
 use crate::time::Timestamp;
@@ -70,6 +71,12 @@ pub struct Explanation {
 pub fn explain(state: &State, actor: &Actor, now: Timestamp) -> Explanation {
     let mut chain = Chain::default();
     let class = class_ref(actor);
+    if let Some(hold) = &state.hold {
+        let because = format!("the server is held: {}", hold.reason());
+        chain.failed(&because, "nobody is admitted while the server is held");
+        chain.advise(HOLD_HINT);
+        return chain.finish(state, actor, class);
+    }
     match admit(state, actor) {
         Err(refusal) => {
             chain.failed(&format!("it is not admitted: {}", refusal.message), &refusal.message);

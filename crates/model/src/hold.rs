@@ -21,6 +21,10 @@ use serde::{Deserialize, Serialize};
 /// lost: an actor cannot be bound more often, since a binding waits for its node.
 pub const EPOCH_JUMP_MIN: u64 = 1_000_000;
 
+/// What is to be done about a hold.
+pub const HOLD_HINT: &str =
+    "An operator decides: make sure that no other server of this trust domain runs, then `credence release`";
+
 /// What somebody outside has seen of the control plane.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
 #[cbor(map)]
@@ -134,9 +138,7 @@ impl Hold {
     /// What everybody is told who wants something.
     pub fn refusal(&self) -> Refusal {
         let message = format!("this server is held and changes and issues nothing: {}", self.reason());
-        Refusal::new(Kind::Unavailable, message).hint(
-            "An operator decides: make sure that no other server of this trust domain runs, then `credence release`",
-        )
+        Refusal::new(Kind::Unavailable, message).hint(HOLD_HINT)
     }
 }
 

@@ -3,6 +3,8 @@
 use crate::world::{World, actor, apply_class, held, name, spec};
 use credence_model::command::{Command, Report};
 use credence_model::explain::{Explanation, LINKS, LinkState, explain};
+use credence_model::hold::{HoldCause, Seen};
+use credence_model::id::Epoch;
 
 fn about(world: &World, id: &str) -> Explanation {
     let explained = explain(&world.state, &world.state.actors.get(&actor(id)).unwrap(), world.now);
@@ -126,4 +128,17 @@ fn a_terminated_actor_never_returns() {
     world.ok(Command::TerminateActor { actor: actor("a"), reason: None });
     let (link, _, _, todo) = fails(&world, "a");
     assert_eq!((link.as_str(), todo.as_str()), ("admission", "A terminated actor never returns; create a new one"));
+}
+
+#[test]
+fn while_the_server_is_held_that_is_the_reason_for_everybody() {
+    let mut world = World::furnished();
+    world.create("a");
+    world.running("a");
+    let seen = Seen { index: 9, epoch: Epoch(4), bundle_sequence: 0 };
+    world.ok(Command::Hold { cause: HoldCause::Behind { by: "node beta".into(), seen } });
+    let (link, state, because, todo) = fails(&world, "a");
+    assert_eq!((link.as_str(), state), ("admission", LinkState::Failed));
+    assert!(because.contains("the server is held") && because.contains("node beta has seen"), "{because}");
+    assert!(todo.contains("credence release"), "{todo}");
 }

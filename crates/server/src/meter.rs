@@ -29,6 +29,7 @@ pub(crate) struct Meters {
     pub(crate) workers: Gauge,
     pub(crate) idle_workers: Gauge,
     pub(crate) silent_ms: Gauge,
+    pub(crate) held: Gauge,
     bindings: Family<Label, Gauge>,
     nodes: Family<Label, Gauge>,
 }
@@ -56,6 +57,7 @@ impl Meters {
         registry.register("nodes", "Nodes in the registry, by state", self.nodes.clone());
         let help = "How long the most silent of the connected nodes has not been heard, in milliseconds";
         registry.register("node_silent_longest_ms", help, self.silent_ms.clone());
+        registry.register("held", "1 while the server is held, else 0", self.held.clone());
     }
 
     pub(crate) fn requested(&self) {

@@ -44,6 +44,7 @@ struct Census {
     idle_workers: usize,
     nodes: [usize; 3],
     silent_ms: u64,
+    is_held: bool,
 }
 
 /// Every limit that a server counts.
@@ -72,6 +73,7 @@ impl Observed for Watched {
                 app.meters.waiting.set(signed(census.waiting));
                 app.meters.workers.set(signed(census.workers));
                 app.meters.idle_workers.set(signed(census.idle_workers));
+                app.meters.held.set(i64::from(census.is_held));
                 app.meters.silent_ms.set(i64::try_from(census.silent_ms).unwrap_or(i64::MAX));
             }
             app.meters.streams.set(signed(app.calls.streams()));
@@ -130,5 +132,6 @@ fn census(state: &State, now: Timestamp) -> Census {
         idle_workers: state.idle.len(),
         nodes,
         silent_ms,
+        is_held: state.hold.is_some(),
     }
 }

@@ -23,7 +23,7 @@ use credence_issuer::{Authority, AuthorityError, Config as AuthorityConfig, Issu
 use credence_journal::{FileJournal, FileOptions, JournalError, Verify};
 use credence_model::caller::Caller;
 use credence_model::command::{Command, Request};
-use credence_model::hold::HoldCause;
+use credence_model::hold::{Hold, HoldCause};
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::TrustDomain;
 use credence_telemetry::door;
@@ -234,14 +234,17 @@ async fn observed(listener: TcpListener, app: Arc<App>) {
     }
 }
 
-/// Holds the server whose data directory was restored, before anybody can reach it. The file goes when that is recorded.
+/// Holds the server whose data directory was restored, before anybody can reach it; the file goes when that is recorded.
+/// Says so at every start while it is held.
 async fn hold_restored(data_dir: &Path, cell: &Cell) -> Result<(), StartError> {
-    let Some(Restored { made_at, last_index, last_at, .. }) = read_restored(data_dir)? else { return Ok(()) };
-    let command = Command::Hold { cause: HoldCause::Restored { made_at, last_index, last_at } };
-    let request = Request { caller: Caller::System, idempotency_key: None, command };
-    cell.submit(request).await.map_err(StartError::Hold)?;
-    forget_restored(data_dir)?;
-    tracing::warn!(last_index, "this server was restored from a backup and is held until `credence release`");
+    if let Some(Restored { made_at, last_index, last_at, .. }) = read_restored(data_dir)? {
+        let command = Command::Hold { cause: HoldCause::Restored { made_at, last_index, last_at } };
+        let request = Request { caller: Caller::System, idempotency_key: None, command };
+        cell.submit(request).await.map_err(StartError::Hold)?;
+        forget_restored(data_dir)?;
+    }
+    let held = cell.read(|state| state.hold.as_ref().map(Hold::refusal)).await.map_err(StartError::Hold)?;
+    held.inspect(|refusal| tracing::warn!(%refusal));
     Ok(())
 }
 

@@ -16,7 +16,7 @@ pub(super) fn run(args: &BackupArgs, session: &Session) -> Result<(), Failure> {
     session.out.answer(&made, || {
         let BackedUp { files, bytes, left_out } = &made;
         let keys = if left_out.is_empty() {
-            "It holds the authority's private keys: whoever has it has the authority.".to_owned()
+            "It holds the authority's private keys as they lie on disk: unless they are encrypted there, whoever has it\nhas the authority.".to_owned()
         } else {
             format!("Not in it, and needed to restore: {}", left_out.join(", "))
         };

@@ -240,3 +240,6 @@ pub(super) fn copy_private(from: &Path, to: &Path) -> Result<(), BackupError> {
 fn hex(digest: Sha256) -> String {
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;
