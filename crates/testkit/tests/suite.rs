@@ -18,5 +18,6 @@ mod harness;
 mod life;
 mod loss;
 mod operation;
+mod restore;
 mod simulation;
 mod standard_clients;
