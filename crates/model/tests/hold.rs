@@ -128,6 +128,19 @@ fn it_is_released_only_when_no_old_lease_can_run_and_epochs_then_go_on_above_eve
 }
 
 #[test]
+fn the_longest_lease_that_any_node_was_told_counts_whatever_the_settings_say_now() {
+    let mut world = World::furnished();
+    let mut short = settings();
+    (short.lease_ms, short.heartbeat_ms) = (1_000, 200);
+    world.ok(Command::Start(short));
+    world.ok(shown(3));
+    world.pass_ms(2_000);
+    assert_eq!(world.run(release()).expect_err("too early").retry_after_ms, Some(8_500));
+    world.pass_ms(8_500);
+    world.ok(release());
+}
+
+#[test]
 fn a_credential_of_the_time_that_is_lost_is_over_and_says_so() {
     let mut world = World::furnished();
     world.create("a");

@@ -84,26 +84,26 @@ struct World {
 }
 
 fn settings() -> Settings {
-    Settings::new(TrustDomain::parse("sim.internal").unwrap())
+    Settings::new(TrustDomain::parse("sim.internal").expect("granted"))
 }
 
 fn open(entries: &[Vec<u8>], now: Timestamp, entropy: [u8; 32]) -> Registry {
     let disk = MemoryDisk::new();
     if !entries.is_empty() {
         let mut journal = MemoryJournal::open(&disk);
-        let fence = journal.recover().unwrap().fence;
+        let fence = journal.recover().expect("granted").fence;
         entries.chunks(100).for_each(|batch| {
-            journal.append(fence, batch).unwrap();
+            journal.append(fence, batch).expect("granted");
         });
     }
-    Registry::open(Box::new(MemoryJournal::open(&disk)), settings(), now, &entropy).unwrap().0
+    Registry::open(Box::new(MemoryJournal::open(&disk)), settings(), now, &entropy).expect("granted").0
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
         let node = |name: &str, rate_per_mille| Node {
-            name: name.parse().unwrap(),
+            name: name.parse().expect("granted"),
             core: Core::new(vec![worker(name)]),
             rate_per_mille,
             stream: None,
@@ -135,20 +135,21 @@ impl World {
     fn furnish(&mut self) {
         let runtime = Runtime { command: vec!["program".into()], ..Runtime::default() };
         let spec = ClassSpec { owner: "sim".into(), runtime, ..ClassSpec::default() };
-        let (class, labels) = ("ns/class".parse().unwrap(), Labels::new());
-        self.ask(Command::ApplyClass { class, labels, spec, if_version: None }).unwrap();
-        let (pool, labels) = ("ns/pool".parse().unwrap(), Labels::new());
-        self.ask(Command::ApplyPool { pool, labels, spec: PoolSpec::default(), if_version: None }).unwrap();
+        let (class, labels) = ("ns/class".parse().expect("granted"), Labels::new());
+        self.ask(Command::ApplyClass { class, labels, spec, if_version: None }).expect("granted");
+        let (pool, labels) = ("ns/pool".parse().expect("granted"), Labels::new());
+        self.ask(Command::ApplyPool { pool, labels, spec: PoolSpec::default(), if_version: None }).expect("granted");
         for node in 0..self.nodes.len() {
             let node = self.nodes[node].name.clone();
             let token = Digest::of(node.as_str().as_bytes());
-            let grants = vec![PoolGrant { pool: "ns/pool".parse().unwrap(), workers_max: 1 }];
-            self.ask(Command::CreateJoinToken { token, node: None, grants, ttl_secs: 60 }).unwrap();
-            self.ask(Command::AttestNode { node, token, key: token }).unwrap();
+            let grants = vec![PoolGrant { pool: "ns/pool".parse().expect("granted"), workers_max: 1 }];
+            self.ask(Command::CreateJoinToken { token, node: None, grants, ttl_secs: 60 }).expect("granted");
+            self.ask(Command::AttestNode { node, token, key: token }).expect("granted");
         }
         for number in 0..ACTORS {
-            let (class, id) = ("ns/class".parse().unwrap(), Some(format!("a-{number}").parse().unwrap()));
-            self.ask(Command::CreateActor { class, id, labels: Labels::new() }).unwrap();
+            let (class, id) =
+                ("ns/class".parse().expect("granted"), Some(format!("a-{number}").parse().expect("granted")));
+            self.ask(Command::CreateActor { class, id, labels: Labels::new() }).expect("granted");
         }
     }
 
@@ -163,9 +164,9 @@ impl World {
     fn ask(&mut self, command: Command) -> Option<Answered> {
         let request = Request { caller: Caller::Local { uid: 0 }, idempotency_key: None, command };
         let (now, random) = (self.clock(), &mut self.random);
-        let turn = self.registry.turn(now, &mut || random.bytes(), &[request]).unwrap();
+        let turn = self.registry.turn(now, &mut || random.bytes(), &[request]).expect("granted");
         for directive in turn.directives {
-            let node = self.nodes.iter().position(|node| node.name == *directive.node()).unwrap();
+            let node = self.nodes.iter().position(|node| node.name == *directive.node()).expect("granted");
             let Some(stream) = self.nodes[node].stream else { continue };
             let heard = !self.nodes[node].cut;
             match directive {
@@ -183,7 +184,7 @@ impl World {
                 _ => {}
             }
         }
-        turn.answers.into_iter().next().unwrap().ok()
+        turn.answers.into_iter().next().expect("granted").ok()
     }
 
     /// INVARIANT: an epoch of an actor is one binding's, for ever.
@@ -227,7 +228,7 @@ impl World {
         let name = self.nodes[node].name.clone();
         let FromNodeMessage::Hello { workers, held } = message else {
             let number = if let FromNodeMessage::Heartbeat { number } = message { Some(number) } else { None };
-            let (session, report) = (self.nodes[node].session, message.report().unwrap());
+            let (session, report) = (self.nodes[node].session, message.report().expect("granted"));
             let answered = self.ask(Command::Report { node: name, session, report });
             match (number, answered) {
                 (Some(number), Some(_)) => self.inputs.push_back((node, Input::HeartbeatAck { stream, number })),
@@ -264,7 +265,8 @@ impl World {
 
     fn back_up(&mut self) {
         let last = self.registry.state().last_index;
-        let entries = (0..last.div_ceil(1_000)).flat_map(|page| self.registry.read(page * 1_000 + 1, 1_000).unwrap());
+        let entries =
+            (0..last.div_ceil(1_000)).flat_map(|page| self.registry.read(page * 1_000 + 1, 1_000).expect("granted"));
         self.backup = entries.map(|entry| entry.encode()).collect();
     }
 
@@ -278,10 +280,14 @@ impl World {
             self.nodes[node].cut |= self.random.below(2) == 0;
         }
         self.rate_per_mille = 985 + self.random.below(31);
-        let last = self.backup.last().map(|bytes| credence_model::event::Entry::decode(bytes).unwrap()).unwrap();
+        let last = self
+            .backup
+            .last()
+            .map(|bytes| credence_model::event::Entry::decode(bytes).expect("granted"))
+            .expect("granted");
         self.registry = open(&self.backup, self.clock(), self.random.bytes());
         let (made_at, last_index, last_at) = (last.at, last.index, last.at);
-        self.ask(Command::Hold { cause: HoldCause::Restored { made_at, last_index, last_at } }).unwrap();
+        self.ask(Command::Hold { cause: HoldCause::Restored { made_at, last_index, last_at } }).expect("granted");
     }
 
     fn step(&mut self) {
@@ -296,8 +302,8 @@ impl World {
             }
         }
         self.settle();
-        let actor = format!("ns/a-{}", self.random.below(ACTORS)).parse().unwrap();
-        let node = usize::try_from(self.random.below(3)).unwrap();
+        let actor = format!("ns/a-{}", self.random.below(ACTORS)).parse().expect("granted");
+        let node = usize::try_from(self.random.below(3)).expect("granted");
         match self.random.below(60) {
             0..=24 => drop(self.ask(Command::ResumeActor { actor, worker: None, wait_ms: None })),
             25..=34 => drop(self.ask(Command::SuspendActor { actor })),
@@ -324,7 +330,7 @@ impl World {
 }
 
 fn worker(node: &str) -> WorkerRef {
-    format!("ns/pool/{node}-w").parse().unwrap()
+    format!("ns/pool/{node}-w").parse().expect("granted")
 }
 
 #[test]

@@ -47,7 +47,10 @@ pub(super) fn release(state: &State, reason: Option<&String>, now: Timestamp) ->
         let message = format!("longer than {REASON_BYTES_MAX} bytes");
         return Err(Refusal::new(Kind::Malformed, message).field("reason"));
     }
-    let leases_over_at = hold.since.plus_ms(state.settings.lease_ms).plus_ms(state.settings.clock_margin_ms);
+    // The longest lease that anybody may have been told.
+    let told = state.nodes.values().map(|node| node.lease_ms);
+    let lease_ms = told.chain([state.settings.lease_ms]).max().unwrap_or_default();
+    let leases_over_at = hold.since.plus_ms(lease_ms).plus_ms(state.settings.clock_margin_ms);
     let nodes_over_at =
         state.nodes.values().filter(|_| !state.bindings.is_empty()).map(|node| state.lease_ends_at(node));
     let over_at = nodes_over_at.chain([leases_over_at]).max().unwrap_or(leases_over_at);

@@ -11,8 +11,8 @@ use std::path::Path;
 
 /// Leases that a test can wait for.
 fn short(config: &mut Config) {
-    config.settings.lease_ms = 200;
-    config.settings.heartbeat_ms = 50;
+    config.settings.lease_ms = 4_000;
+    config.settings.heartbeat_ms = 1_000;
     config.settings.clock_margin_ms = 10;
 }
 
@@ -58,7 +58,7 @@ async fn released(house: &House) -> (u32, Value) {
 
 #[tokio::test]
 async fn a_server_whose_disk_went_back_is_held_by_the_first_node_that_has_seen_more() {
-    let house = House::furnished().await;
+    let house = House::furnished_with(short).await;
     let node = Node::join(&house, "alpha").await;
     let other = Node::join(&house, "beta").await;
     house.admin().post("/v1/actors", &actor("a-1")).await.ok();
@@ -122,7 +122,7 @@ async fn a_server_whose_disk_went_back_is_held_by_the_first_node_that_has_seen_m
 
 #[tokio::test]
 async fn what_anybody_merely_claims_holds_nobody() {
-    let house = House::furnished().await;
+    let house = House::furnished_with(short).await;
     let node = Node::join(&house, "alpha").await;
     let line = node.attach(&house, &["w1"], Vec::new()).await;
     let mut mark = line.mark.clone().expect("a mark");
@@ -142,7 +142,7 @@ async fn what_anybody_merely_claims_holds_nobody() {
 
 #[tokio::test]
 async fn a_genuine_credential_that_the_server_does_not_know_of_holds_it() {
-    let house = House::furnished().await;
+    let house = House::furnished_with(short).await;
     let node = Node::join(&house, "alpha").await;
     house.admin().post("/v1/actors", &actor("a-1")).await.ok();
     let (config, dir) = house.leave().await;
@@ -167,7 +167,7 @@ async fn a_genuine_credential_that_the_server_does_not_know_of_holds_it() {
 
 #[tokio::test]
 async fn a_restored_server_is_held_from_its_first_moment_until_it_is_released() {
-    let house = House::furnished().await;
+    let house = House::furnished_with(short).await;
     let node = Node::join(&house, "alpha").await;
     house.admin().post("/v1/actors", &actor("a-1")).await.ok();
     let mut line = node.attach(&house, &["w1"], Vec::new()).await;
@@ -200,7 +200,7 @@ async fn a_restored_server_is_held_from_its_first_moment_until_it_is_released() 
 
 #[tokio::test]
 async fn a_node_that_renewed_itself_in_the_time_that_is_lost_is_known_after_the_release() {
-    let house = House::furnished().await;
+    let house = House::furnished_with(short).await;
     let mut node = Node::join(&house, "alpha").await;
     let data_dir = house.config().data_dir.clone();
     let backup = data_dir.with_file_name("backup");
