@@ -1,6 +1,6 @@
 //! What the facts mean: one check each, and what to do about those that do not hold.
 
-use super::local::{Certificate, Data, Disk};
+use super::local::{Certificate, Data, Disk, Unread};
 use super::remote::Server;
 use super::{Facts, shown};
 use crate::output::duration::{fine, moment, rough, since};
@@ -154,11 +154,13 @@ fn size(bytes: u64) -> String {
     }
 }
 
-fn journal(found: Option<&Result<Checked, String>>, now: Timestamp) -> Check {
+fn journal(found: Option<&Result<Checked, Unread>>, now: Timestamp) -> Check {
     match found {
         None => Check::new("journal", State::Unknown, "no data directory to look at"),
-        Some(Err(why)) => Check::new("journal", State::Fail, why)
+        Some(Err(Unread::Damaged(why))) => Check::new("journal", State::Fail, why)
             .todo("keep the directory as it is, and restore the newest backup into another one (credence restore)"),
+        Some(Err(Unread::Unchecked(why))) => Check::new("journal", State::Warn, format!("it was not verified: {why}"))
+            .todo("run this as the server's user, with room on the disk for a copy of the newest segment"),
         Some(Ok(Checked { last_index, last_at, verified })) => {
             let age = since(*last_at, now);
             let says =

@@ -4,7 +4,7 @@ use super::shown;
 use crate::pem;
 use credence_credential::x509_svid;
 use credence_model::time::Timestamp;
-use credence_server::backup::{Checked, check_journal};
+use credence_server::backup::{BackupError, Checked, check_journal};
 use credence_server::config::{CONFIG_BYTES_MAX, Config, ConfigFile};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -33,10 +33,19 @@ pub(super) struct Local {
     pub(super) config: Option<Result<(), String>>,
     pub(super) data: Option<Result<Data, String>>,
     pub(super) disk: Option<Result<Disk, String>>,
-    pub(super) journal: Option<Result<Checked, String>>,
+    pub(super) journal: Option<Result<Checked, Unread>>,
     pub(super) authority: Option<Result<Vec<Certificate>, String>>,
     pub(super) node_svid: Option<Result<Certificate, String>>,
     pub(super) node_socket: Option<(PathBuf, Result<(), String>)>,
+}
+
+/// Why a journal was not read to its end.
+#[derive(Debug, Clone)]
+pub(super) enum Unread {
+    /// It is not what was written.
+    Damaged(String),
+    /// It could not be looked at: no permission, no room.
+    Unchecked(String),
 }
 
 /// A data directory.
@@ -85,7 +94,7 @@ pub(super) fn look(places: &Places, config: Option<Result<(), String>>) -> Local
         config,
         data: Some(data),
         disk: is_there.then(|| disk(dir)),
-        journal: is_there.then(|| check_journal(dir).map_err(|error| caused(&error))),
+        journal: is_there.then(|| check_journal(dir).map_err(unread)),
         authority: is_there.then(|| authority(&dir.join("authority"))),
         node_svid: node_svid(places),
         node_socket: node_socket.map(reached),
@@ -152,6 +161,13 @@ fn certificate(path: &Path) -> Result<Certificate, String> {
 
 fn reached(socket: &PathBuf) -> (PathBuf, Result<(), String>) {
     (socket.clone(), UnixStream::connect(socket).map(drop).map_err(|error| error.to_string()))
+}
+
+fn unread(error: BackupError) -> Unread {
+    match error {
+        BackupError::Io { .. } => Unread::Unchecked(caused(&error)),
+        _ => Unread::Damaged(caused(&error)),
+    }
 }
 
 fn caused(error: &dyn std::error::Error) -> String {

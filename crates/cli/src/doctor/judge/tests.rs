@@ -1,7 +1,7 @@
 //! Every check fails for its own reason, and says what to do.
 
 use super::{Check, State, judge};
-use crate::doctor::local::{Certificate, Data, Disk, Local};
+use crate::doctor::local::{Certificate, Data, Disk, Local, Unread};
 use crate::doctor::remote::Server;
 use crate::doctor::{Facts, words};
 use crate::golden;
@@ -117,7 +117,7 @@ fn every_check_fails_for_its_own_reason_and_no_other_fails_with_it() {
                 local.disk = Some(Ok(Disk { free_bytes: 3 * 1024 * 1024, all_bytes: GIB }));
             }),
         ),
-        ("journal", "why", found(|local| local.journal = Some(Err("why".into())))),
+        ("journal", "why", found(|local| local.journal = Some(Err(Unread::Damaged("why".into()))))),
         ("authority", "why", found(|local| local.authority = Some(Err("why".into())))),
         ("authority", "root ended 1 min ago", found(|local| local.authority = Some(Ok(vec![ended()])))),
         ("node svid", "why", found(|local| local.node_svid = Some(Err("why".into())))),
@@ -178,6 +178,7 @@ fn what_will_fail_soon_is_a_warning() {
                 local.authority = Some(Ok(vec![late]));
             }),
         ),
+        ("journal", found(|local| local.journal = Some(Err(Unread::Unchecked("why".into()))))),
         ("clock", says(|status| status.now = NOW.plus_ms(1_000))),
         ("nodes", says(|status| status.nodes_connected = 0)),
         ("nodes", says(|status| (status.nodes_lost, status.lost) = (1, vec![lost()]))),
