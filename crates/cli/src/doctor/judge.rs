@@ -5,7 +5,7 @@ use super::remote::Server;
 use super::{Facts, shown};
 use crate::output::duration::{fine, moment, rough, since};
 use credence_model::time::Timestamp;
-use credence_server::api::status::StatusView;
+use credence_server::api::status::{Life, StatusView};
 use credence_server::backup::Checked;
 use serde::Serialize;
 
@@ -71,6 +71,7 @@ pub(super) fn judge(facts: &Facts, now: Timestamp) -> Vec<Check> {
     ];
     let status = facts.server.as_ref().and_then(|server| server.as_ref().ok());
     checks.extend([
+        server_svid(status.map(|server| &server.status)),
         clock(status),
         held(status.map(|server| &server.status)),
         nodes(status.map(|server| &server.status)),
@@ -215,6 +216,18 @@ fn server(found: Option<&Result<Server, String>>) -> Check {
                 Check::new("server", State::Ok, format!("{trust_domain}, version {version}, answers in {took_ms} ms"))
             }
         },
+    }
+}
+
+fn server_svid(found: Option<&StatusView>) -> Check {
+    match found.map(|status| (status.svid, status.now)) {
+        None => Check::new("server svid", State::Unknown, "only the server knows"),
+        Some((None, _)) => Check::new("server svid", State::Fail, "it has none, so nobody can reach it over TLS")
+            .todo("look at its log; restart it"),
+        Some((Some(Life { not_before, not_after }), now)) => {
+            let svid = Certificate { name: "its own".into(), not_before, not_after };
+            lives("server svid", &[svid], now, "look at its log: it renews itself at a third of its life")
+        }
     }
 }
 

@@ -60,7 +60,7 @@ fn a_laptop_is_healthy_until_something_is_wrong_and_then_it_is_named() {
     let dev = Dev::start(home);
     let (healthy, said) = doctor(home, &[]);
     assert!(healthy, "{said}");
-    for name in ["data", "disk", "journal", "authority", "server", "clock", "held", "nodes", "waiting"] {
+    for name in ["data", "disk", "journal", "authority", "server", "server svid", "clock", "held", "nodes", "waiting"] {
         assert_eq!(check(&said, name).0, "ok", "{name}: {said}");
     }
     for name in ["node svid", "node socket"] {

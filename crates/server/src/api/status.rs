@@ -2,6 +2,7 @@
 
 use crate::route::{Ask, Route, route};
 use crate::who::Who;
+use credence_credential::x509_svid;
 use credence_model::actor::Wait;
 use credence_model::id::{ActorRef, NodeName};
 use credence_model::node::NodeState;
@@ -34,6 +35,9 @@ pub struct StatusView {
     pub last_index: u64,
     /// The margin for clocks that differ, in milliseconds.
     pub clock_margin_ms: u64,
+    /// The life of its own SVID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub svid: Option<Life>,
     /// How many nodes are connected.
     pub nodes_connected: u64,
     /// How many are not.
@@ -45,6 +49,15 @@ pub struct StatusView {
     /// The one that waits longest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_longest: Option<WaitingActor>,
+}
+
+/// From when until when a certificate counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Life {
+    /// Its beginning.
+    pub not_before: Timestamp,
+    /// Its end.
+    pub not_after: Timestamp,
 }
 
 /// A node that is not connected.
@@ -73,6 +86,9 @@ async fn read(ask: Ask) -> Result<StatusView, Refusal> {
     let (not_ready, now) = (ask.app.ready().await.err(), ask.app.clock.now());
     let mut view = ask.app.cell.read(move |state| look(state, now)).await?;
     view.not_ready = not_ready;
+    let own = ask.app.signer.identity().chain();
+    let leaf = own.as_ref().and_then(|chain| x509_svid::inspect(chain.first()?).ok());
+    view.svid = leaf.map(|leaf| Life { not_before: leaf.not_before, not_after: leaf.not_after });
     Ok(view)
 }
 
@@ -92,6 +108,7 @@ fn look(state: &State, now: Timestamp) -> StatusView {
         held: state.hold.as_ref().map(credence_model::hold::Hold::reason),
         last_index: state.last_index,
         clock_margin_ms: state.settings.clock_margin_ms,
+        svid: None,
         nodes_connected: state.nodes.len() as u64 - nodes_lost,
         nodes_lost,
         lost: named.collect(),

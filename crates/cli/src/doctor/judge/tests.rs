@@ -8,7 +8,7 @@ use crate::golden;
 use crate::output::style::Style;
 use credence_model::id::NodeName;
 use credence_model::time::Timestamp;
-use credence_server::api::status::{LostNode, StatusView, WaitingActor};
+use credence_server::api::status::{Life, LostNode, StatusView, WaitingActor};
 use credence_server::backup::Checked;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -28,6 +28,7 @@ fn healthy() -> Facts {
         held: None,
         last_index: 655,
         clock_margin_ms: 500,
+        svid: Some(Life { not_before: NOW.minus_secs(60), not_after: NOW.plus_secs(DAY_SECS) }),
         nodes_connected: 2,
         nodes_lost: 0,
         lost: Vec::new(),
@@ -95,12 +96,13 @@ fn what_is_wrong_is_said_with_what_to_do() {
     golden::check("view/doctor-nothing.txt", &words(&judge(&Facts::default(), NOW), Style::default()));
 }
 
-#[test]
-fn every_check_fails_for_its_own_reason_and_no_other_fails_with_it() {
+type Case = (&'static str, &'static str, Facts);
+
+/// What can be wrong on this machine.
+fn wrong_here() -> Vec<Case> {
     let ended = || Certificate { not_after: NOW.minus_secs(60), ..certificate("root", 1) };
     let exposed = || vec![("/var/lib/credence/authority/root.key.pem".to_owned(), 0o644)];
-    let failed = || Some(Err("why".to_owned()));
-    let cases: Vec<(&str, &str, Facts)> = vec![
+    vec![
         ("config", "why", found(|local| local.config = Some(Err("why".into())))),
         ("data", "why", found(|local| local.data = Some(Err("why".into())))),
         (
@@ -130,7 +132,21 @@ fn every_check_fails_for_its_own_reason_and_no_other_fails_with_it() {
             }),
         ),
         ("node socket", "/n: why", found(|local| local.node_socket = Some(("/n".into(), Err("why".into()))))),
+    ]
+}
+
+/// What can be wrong with the server.
+fn wrong_there() -> Vec<Case> {
+    vec![
         ("server", "not ready: why", says(|status| status.not_ready = Some("why".into()))),
+        ("server svid", "it has none", says(|status| status.svid = None)),
+        (
+            "server svid",
+            "ended 1 min ago",
+            says(|status| {
+                status.svid = Some(Life { not_before: NOW.minus_secs(120), not_after: NOW.minus_secs(60) });
+            }),
+        ),
         ("clock", "6.9 s apart", says(|status| status.now = NOW.plus_ms(7_000))),
         (
             "held",
@@ -148,21 +164,32 @@ fn every_check_fails_for_its_own_reason_and_no_other_fails_with_it() {
             }),
         ),
         ("waiting", "finance/actor-07 longest, for 2 min", waits(120)),
-    ];
-    for (name, expected, facts) in cases {
+    ]
+}
+
+#[test]
+fn every_check_fails_for_its_own_reason_and_no_other_fails_with_it() {
+    for (name, expected, facts) in wrong_here().into_iter().chain(wrong_there()) {
         let failing: Vec<Check> = judge(&facts, NOW).into_iter().filter(|check| check.state == State::Fail).collect();
         let [one] = failing.as_slice() else { panic!("{name}: {failing:?}") };
         assert_eq!(one.name, name);
         assert!(one.says.contains(expected), "{one:?}");
         assert!(one.what_to_do.is_some(), "{one:?}");
     }
-    let away = Facts { server: failed(), ..healthy() };
+    let away = Facts { server: Some(Err("why".to_owned())), ..healthy() };
     let failing: Vec<_> = judge(&away, NOW).into_iter().filter(|check| check.state != State::Ok).collect();
     let names: Vec<_> = failing.iter().map(|check| (check.name, check.state)).collect();
     let unknown = |name| (name, State::Unknown);
     assert_eq!(
         names,
-        [("server", State::Fail), unknown("clock"), unknown("held"), unknown("nodes"), unknown("waiting")],
+        [
+            ("server", State::Fail),
+            unknown("server svid"),
+            unknown("clock"),
+            unknown("held"),
+            unknown("nodes"),
+            unknown("waiting")
+        ],
         "what only the server knows is not known, and not wrong"
     );
 }
