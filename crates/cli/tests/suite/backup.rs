@@ -163,6 +163,15 @@ fn private_keys_are_in_a_backup_only_if_asked_for_and_nobody_else_reads_it() {
     let ran = restore(home, &without, &target, &["--keys", text(&other.join("authority"))]);
     assert!(ran.code == 1 && ran.stderr.contains("it is not the key of root.cert.pem"), "{ran:?}");
     nothing_is_there(home, &target);
+    // A key that is none, and one that only the server's passphrase opens.
+    let jwt = other.join("authority/jwt.key.pem");
+    std::fs::write(&jwt, "rubbish").expect("written");
+    std::fs::copy(home.join("data/authority/root.key.pem"), other.join("authority/root.key.pem")).expect("copied");
+    let ran = restore(home, &without, &target, &["--keys", text(&other.join("authority"))]);
+    assert!(ran.code == 1 && ran.stderr.contains("jwt.key.pem"), "{ran:?}");
+    nothing_is_there(home, &target);
+    std::fs::write(&jwt, "-----BEGIN ENCRYPTED PRIVATE KEY-----\n").expect("written");
+    assert_eq!(restore(home, &without, &home.join("sealed"), &["--keys", text(&other.join("authority"))]).code, 0);
     let ran = restore(home, &without, &target, &["--keys", text(&home.join("data/authority"))]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let restored = target.join("authority/root.key.pem");

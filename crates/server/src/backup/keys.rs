@@ -9,6 +9,8 @@ use zeroize::Zeroizing;
 
 const KEY_ENDING: &str = ".key.pem";
 const CERTIFICATE_ENDING: &str = ".cert.pem";
+/// What an encrypted key begins with (RFC 7468 §11).
+const ENCRYPTED: &[u8] = b"BEGIN ENCRYPTED PRIVATE KEY";
 
 /// Whether a file of the authority is one that nobody else may have. What is not known not to be is.
 pub(super) fn is_secret(path: &str) -> bool {
@@ -38,9 +40,15 @@ pub(super) fn check(authority: &Path) -> Result<(), BackupError> {
         let Some(stem) = name.strip_suffix(KEY_ENDING) else { continue };
         let text = Zeroizing::new(fs::read(&path).map_err(io_error("read", &path))?);
         let certificate = authority.join(format!("{stem}{CERTIFICATE_ENDING}"));
-        let (Ok(key), true) = (pem::read_private_key(&text), certificate.is_file()) else { continue };
+        if text.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
+            continue;
+        }
         let wrong = |why: String| BackupError::OtherKey { path: path.clone(), why };
+        let key = pem::read_private_key(&text).map_err(|error| wrong(error.to_string()))?;
         let key = KeyPair::from_pkcs8(&key).map_err(|error| wrong(error.to_string()))?;
+        if !certificate.is_file() {
+            continue;
+        }
         let text = fs::read(&certificate).map_err(io_error("read", &certificate))?;
         let der = pem::read_certificates(&text).map_err(|error| wrong(error.to_string()))?;
         let der = der.first().ok_or_else(|| wrong("its certificate is empty".to_owned()))?;
