@@ -257,6 +257,9 @@ fn held(found: Option<&StatusView>) -> Check {
 
 fn nodes(found: Option<&StatusView>) -> Check {
     let Some(status) = found else { return Check::new("nodes", State::Unknown, "only the server knows") };
+    if status.held.is_some() {
+        return Check::new("nodes", State::Unknown, "none is let in while the server is held");
+    }
     let connected = status.nodes_connected;
     let Some(lost) = status.lost.first() else {
         return match connected {
