@@ -19,6 +19,7 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::{PeerCredentials, PeerPidfd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -123,7 +124,7 @@ fn open_pidfd(pid: u32) -> Result<OwnedFd, ProcessTreeError> {
 }
 
 /// The root of a process tree: one process, told apart from every other that ever had or will have its id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TreeRoot {
     pid: u32,
     /// Clock ticks since boot.

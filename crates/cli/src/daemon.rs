@@ -3,8 +3,10 @@
 use crate::args::{EndingArgs, LogFormat};
 use crate::environment::{self, Environment};
 use crate::failure::Failure;
+use crate::output::Output;
 use credence_model::refusal::Kind;
 use credence_node::config::{Config, ConfigFile};
+use serde::Serialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -71,6 +73,31 @@ impl Orders {
             _ = self.hangup.recv() => Told::Reload,
             _ = self.upgrade.recv() => Told::Upgrade,
         }
+    }
+}
+
+/// What became of an order; with `-o json` one line that a program can wait for.
+#[derive(Serialize)]
+pub(crate) struct Noted {
+    /// The order.
+    pub(crate) order: &'static str,
+    /// What changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) changed: Vec<&'static str>,
+    /// Why it was not followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+}
+
+impl Noted {
+    /// It was followed, and nothing changed by it.
+    pub(crate) fn of(order: &'static str) -> Self {
+        Self { order, changed: Vec::new(), error: None }
+    }
+
+    /// People read it in the log.
+    pub(crate) fn tell(&self, out: Output) -> Result<(), Failure> {
+        if out.is_object() { out.stream_object(self) } else { Ok(()) }
     }
 }
 

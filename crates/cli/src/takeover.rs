@@ -32,7 +32,7 @@ const CHECK: &str = "--check";
 /// How long the new program may take to say that it can run, in seconds.
 const CHECK_SECS_MAX: u64 = 10;
 /// Open files in one message; the kernel takes at most 253.
-const FILES_PER_MESSAGE: usize = 128;
+const FILES_PER_MESSAGE: usize = 250;
 /// Most open files that are taken over.
 const FILES_MAX: usize = 65_536;
 /// Most bytes that are remembered.

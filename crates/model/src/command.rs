@@ -199,7 +199,7 @@ pub enum Command {
 }
 
 /// A binding that a node holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// The binding.
     pub binding: BindingId,

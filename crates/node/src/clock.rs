@@ -5,27 +5,46 @@
 
 use crate::core::MonoMs;
 use credence_model::time::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A clock that only goes forward. Copies agree.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct MonoClock(Instant);
+pub(crate) struct MonoClock {
+    start: Instant,
+    /// What it shows at its start.
+    shows: MonoMs,
+}
 
 impl MonoClock {
     /// Begins at zero.
     pub(crate) fn start() -> Self {
-        Self(Instant::now())
+        Self { start: Instant::now(), shows: MonoMs(0) }
+    }
+
+    /// Goes on with a clock of an earlier program of this process, which showed `shows` when the machine's own showed
+    /// `at_ns`. It is never behind that one, so no lease becomes longer.
+    pub(crate) fn resume(shows: MonoMs, at_ns: u64) -> Self {
+        let passed_ms = machine_ns().saturating_sub(at_ns).div_ceil(1_000_000);
+        Self { start: Instant::now(), shows: shows.plus_ms(passed_ms) }
     }
 
     /// Milliseconds since the beginning.
     pub(crate) fn now(&self) -> MonoMs {
-        MonoMs(millis(self.0.elapsed()))
+        self.shows.plus_ms(millis(self.start.elapsed()))
     }
 
     /// When the clock will show this.
     pub(crate) fn at(&self, at: MonoMs) -> tokio::time::Instant {
-        (self.0 + Duration::from_millis(at.0)).into()
+        (self.start + Duration::from_millis(at.0.saturating_sub(self.shows.0))).into()
     }
+}
+
+/// The machine's monotonic clock, in nanoseconds: the same for every program until the machine starts anew.
+pub(crate) fn machine_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let secs = u64::try_from(now.tv_sec).unwrap_or_default();
+    secs.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or_default())
 }
 
 /// The time of day.
@@ -40,7 +59,17 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{MonoClock, wall};
+    use super::{MonoClock, machine_ns, wall};
+    use crate::core::MonoMs;
+
+    #[test]
+    fn a_clock_that_goes_on_in_another_program_is_never_behind() {
+        let at_ns = machine_ns();
+        let resumed = MonoClock::resume(MonoMs(5_000), at_ns.saturating_sub(1_500_000));
+        assert!(resumed.now() >= MonoMs(5_002));
+        let at = resumed.now();
+        assert!(resumed.at(at) <= tokio::time::Instant::now());
+    }
 
     #[test]
     fn the_clocks_go_forward_and_the_wall_clock_shows_the_time_of_day() {

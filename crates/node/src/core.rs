@@ -17,11 +17,13 @@
 //! It does not know keys, credentials, sockets or processes.
 
 mod binding;
+mod handover;
 pub mod message;
 mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use handover::Ended;
 pub use stream::MonoMs;
 
 use binding::{Binding, End, Heard, Phase, harshness};

@@ -22,10 +22,12 @@ use credence_model::spiffe_id::SpiffeId;
 use credence_model::time::Timestamp;
 use futures_util::future::BoxFuture;
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
@@ -121,6 +123,7 @@ pub struct Endpoint {
     socket: Socket,
     closing: watch::Sender<bool>,
     serving: JoinHandle<()>,
+    leaving: mpsc::Sender<oneshot::Sender<UnixListener>>,
 }
 
 impl Endpoint {
@@ -135,10 +138,44 @@ impl Endpoint {
         now: fn() -> Timestamp,
     ) -> Result<Self, EndpointError> {
         let (socket, listener) = Socket::listen(path)?;
+        Ok(Self::serve(socket, listener, root, (served, mint, now)))
+    }
+
+    /// Goes on with a socket that another program of this process listened on.
+    #[expect(clippy::unused_async, reason = "it needs the runtime that the listener is registered with")]
+    pub async fn adopt(
+        path: &Path,
+        listener: OwnedFd,
+        root: TreeRoot,
+        served: watch::Receiver<Served>,
+        mint: MintJwt,
+        now: fn() -> Timestamp,
+    ) -> Result<Self, EndpointError> {
+        let (socket, listener) = Socket::adopt(path, listener)?;
+        Ok(Self::serve(socket, listener, root, (served, mint, now)))
+    }
+
+    fn serve(
+        socket: Socket,
+        listener: UnixListener,
+        root: TreeRoot,
+        (served, mint, now): (watch::Receiver<Served>, MintJwt, fn() -> Timestamp),
+    ) -> Self {
         let (closing, closed) = watch::channel(false);
+        let (leaving, left) = mpsc::channel(1);
         let desk = Arc::new(Desk::new(Presence::new(served, closed.clone()), mint, now));
-        let serving = tokio::spawn(listener::serve(listener, root, desk, closed));
-        Ok(Self { socket, closing, serving })
+        let serving = tokio::spawn(listener::serve(listener, root, desk, closed, left));
+        Self { socket, closing, serving, leaving }
+    }
+
+    /// Stops serving and keeps the socket, for another program of this process: who connects meanwhile waits. Streams that
+    /// are open break without a status, so that clients open them again. `None` if it serves nobody already.
+    pub async fn leave(self) -> Option<OwnedFd> {
+        let (to, given) = oneshot::channel();
+        self.leaving.send(to).await.ok()?;
+        let listener = given.await.ok()?.into_std().ok()?;
+        self.socket.keep();
+        Some(listener.into())
     }
 
     /// The socket.
@@ -149,7 +186,7 @@ impl Endpoint {
     /// Ends every stream with `PermissionDenied`, gives connected clients a bounded moment to read that, drops all
     /// connections and removes the socket. When it returns, nobody can ask any more.
     pub async fn close(self) {
-        let Self { socket, closing, serving } = self;
+        let Self { socket, closing, serving, .. } = self;
         drop(socket);
         closing.send_replace(true);
         // It ends by itself; it could only fail by a panic, and then it serves nobody either.

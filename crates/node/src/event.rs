@@ -1,5 +1,6 @@
 //! What the hub hears: from the stream, from the holders of bindings, and from programs of this machine.
 
+use crate::handover::{Estate, LeftBinding};
 use crate::runtime::Running;
 use credence_attest::process_tree::{Peer, TreeRoot};
 use credence_model::command::Held;
@@ -14,6 +15,9 @@ pub(crate) const EVENTS_MAX: usize = 1024;
 
 /// Certificates in DER, leaf first.
 pub(crate) type Chain = Vec<Vec<u8>>;
+
+/// What is left of a hub: its state, and its bindings with their files.
+pub(crate) type Left = (Estate, Vec<LeftBinding>);
 
 /// One thing that happened.
 pub(crate) enum Event {
@@ -58,6 +62,8 @@ pub(crate) enum Event {
     },
     /// A program of this machine wants to be an actor.
     Run(Box<LocalRun>),
+    /// The node makes way for another program of its process. The answer is nothing if it cannot now.
+    HandOver(oneshot::Sender<Option<Left>>),
     /// The node is to end.
     Shutdown,
 }
@@ -87,6 +93,8 @@ pub(crate) enum HolderEvent {
     StartFailed(String),
     /// Its program ended with this code.
     Exited(i32),
+    /// It goes on in another program of this process.
+    Left(Box<LeftBinding>),
     /// Nothing of it is left.
     Stopped {
         /// The archive of its state that the control plane has.
@@ -102,6 +110,8 @@ pub(crate) struct LocalRun {
     pub(crate) class: String,
     /// The actor's id; empty if one is to be generated.
     pub(crate) actor: String,
+    /// The binding that it had when its connection to the node broke.
+    pub(crate) binding: Option<BindingId>,
     /// The calling process.
     pub(crate) peer: Peer,
     /// The tree below it.

@@ -14,7 +14,8 @@ use crate::core::message::BindNotice;
 use crate::endpoint::{Endpoint, EndpointError, Identity, MintJwt, Served, socket_name};
 use crate::event::{Event, HolderEvent, LocalRun};
 use crate::freshness;
-use crate::runtime::Driver;
+use crate::handover::{BindingState, LeftBinding, Line};
+use crate::runtime::{Driver, KeptTree};
 use crate::transfer::ChannelWatch;
 use credence_attest::process_tree::TreeRoot;
 use credence_credential::bundle::Bundle;
@@ -22,6 +23,7 @@ use credence_model::actor::UnbindMode;
 use credence_model::command::Held;
 use credence_model::refusal::{Kind, Refusal};
 use futures_util::FutureExt as _;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -54,6 +56,7 @@ pub(crate) enum Tenant {
 pub(crate) struct Reins {
     served: Arc<watch::Sender<Served>>,
     mode: watch::Sender<Option<UnbindMode>>,
+    leave: watch::Sender<bool>,
 }
 
 impl Reins {
@@ -64,6 +67,11 @@ impl Reins {
         }
         self.mode.send_replace(Some(mode));
     }
+
+    /// Lets go of the binding without ending it.
+    pub(crate) fn leave(&self) {
+        self.leave.send_replace(true);
+    }
 }
 
 struct Holder {
@@ -71,28 +79,64 @@ struct Holder {
     notice: Box<BindNotice>,
     served: Arc<watch::Sender<Served>>,
     mode: watch::Receiver<Option<UnbindMode>>,
+    leave: watch::Receiver<bool>,
+}
+
+/// Why a binding is not watched over any more.
+enum Watched {
+    /// It is to end.
+    Ended,
+    /// Another program of this process goes on with it.
+    Left,
 }
 
 /// Starts to hold a binding. What becomes of it is told to the hub.
 pub(crate) fn hold(workshop: Arc<Workshop>, notice: Box<BindNotice>, identity: Identity, tenant: Tenant) -> Reins {
-    let bundle = Arc::clone(&workshop.bundles.borrow());
-    let served = Arc::new(watch::Sender::new(Served::Live { identity: Arc::new(identity), bundle }));
-    let (mode, told) = watch::channel(None);
-    let reins = Reins { served: Arc::clone(&served), mode };
-    let holder = Holder { workshop, notice, served, mode: told };
-    tokio::spawn(async move {
-        let (events, binding) = (holder.workshop.events.clone(), holder.notice.binding);
-        let event = match tenant {
-            Tenant::Slot => holder.slot().await,
-            Tenant::Process(run) => holder.process(*run).await,
-        };
-        // Nobody to tell is the end of the whole node.
-        let _ = events.send(Event::Holder { binding, event }).await;
+    let (holder, reins) = Holder::new(workshop, notice, identity);
+    holder.work(async move |holder| match tenant {
+        Tenant::Slot => holder.slot().await,
+        Tenant::Process(run) => holder.process(*run).await,
+    });
+    reins
+}
+
+/// Goes on with a binding that another program of this process held: its tree, its socket, and the program if the node
+/// started it; else the caller may come back through `rejoined`.
+pub(crate) fn adopt(
+    workshop: Arc<Workshop>,
+    notice: Box<BindNotice>,
+    identity: Identity,
+    (root, socket, tree): (TreeRoot, OwnedFd, Option<KeptTree>),
+    rejoined: mpsc::Receiver<Box<LocalRun>>,
+) -> Reins {
+    let (holder, reins) = Holder::new(workshop, notice, identity);
+    holder.work(async move |holder| match tree {
+        Some(tree) => holder.slot_again(root, socket, tree).await,
+        None => holder.process_again(root, socket, rejoined).await,
     });
     reins
 }
 
 impl Holder {
+    fn new(workshop: Arc<Workshop>, notice: Box<BindNotice>, identity: Identity) -> (Self, Reins) {
+        let bundle = Arc::clone(&workshop.bundles.borrow());
+        let served = Arc::new(watch::Sender::new(Served::Live { identity: Arc::new(identity), bundle }));
+        let (mode, told) = watch::channel(None);
+        let (leave, leaving) = watch::channel(false);
+        let reins = Reins { served: Arc::clone(&served), mode, leave };
+        (Self { workshop, notice, served, mode: told, leave: leaving }, reins)
+    }
+
+    /// Works to the end, which is told to the hub.
+    fn work<W: Future<Output = HolderEvent> + Send>(self, work: impl FnOnce(Self) -> W + Send + 'static) {
+        let (events, binding) = (self.workshop.events.clone(), self.notice.binding);
+        tokio::spawn(async move {
+            let event = work(self).await;
+            // Nobody to tell is the end of the whole node.
+            let _ = events.send(Event::Holder { binding, event }).await;
+        });
+    }
+
     fn held(&self) -> Held {
         self.notice.held()
     }
@@ -104,6 +148,35 @@ impl Holder {
     async fn open(&self, root: TreeRoot) -> Result<Endpoint, EndpointError> {
         let mint = mint(self.workshop.events.clone(), self.held());
         Endpoint::open(&self.socket(), root, self.served.subscribe(), mint, wall).await
+    }
+
+    /// The same with a socket that is listened on already.
+    async fn open_again(&self, root: TreeRoot, socket: OwnedFd) -> Result<Endpoint, EndpointError> {
+        let mint = mint(self.workshop.events.clone(), self.held());
+        Endpoint::adopt(&self.socket(), socket, root, self.served.subscribe(), mint, wall).await
+    }
+
+    /// What another program of this process needs to go on with this binding; `None` if it is over.
+    async fn left(
+        &self,
+        root: TreeRoot,
+        endpoint: Endpoint,
+        tree: Option<KeptTree>,
+        line: Option<Line>,
+    ) -> Option<HolderEvent> {
+        let identity = match &*self.served.borrow() {
+            Served::Live { identity, .. } => Arc::clone(identity),
+            Served::Ended => return None,
+        };
+        let socket = endpoint.leave().await?;
+        let state = BindingState {
+            notice: self.notice.clone(),
+            chain: identity.chain.clone(),
+            key_pkcs8: identity.key_pkcs8.to_vec(),
+            root,
+            tree: tree.as_ref().map(|tree| tree.state.clone()),
+        };
+        Some(HolderEvent::Left(Box::new(LeftBinding { state, socket, tree, line })))
     }
 
     /// Takes the identity back, waits until nobody can ask any more, and wipes its key with the last reader.
@@ -143,6 +216,11 @@ impl Holder {
         let Workshop { bundles, events, .. } = &*self.workshop;
         freshness::keep(self.held(), Arc::clone(&self.served), bundles.clone(), events.clone())
     }
+}
+
+async fn told_to_end(mode: &mut watch::Receiver<Option<UnbindMode>>) {
+    // The borrow that `wait_for` answers must not live across another await.
+    let _ = mode.wait_for(Option::is_some).await.map(|mode| *mode);
 }
 
 fn is_harsh(mode: UnbindMode) -> bool {

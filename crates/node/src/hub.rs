@@ -5,6 +5,7 @@
 //! not take more is cut, a question that cannot be asked is refused.
 
 pub(crate) mod call;
+mod handover;
 mod holding;
 mod stream;
 
@@ -12,6 +13,7 @@ use crate::clock::MonoClock;
 use crate::core::message::BindNotice;
 use crate::core::{Core, Effect, Input, MonoMs};
 use crate::event::{Chain, Event, HolderEvent, LocalRun, RunNotice};
+use crate::handover::Estate;
 use crate::holder::{Reins, Workshop};
 use crate::mark::Marks;
 use crate::meter::Meters;
@@ -46,6 +48,10 @@ pub(crate) struct HubParts {
     pub(crate) log_dir: PathBuf,
     /// Where the last mark is kept.
     pub(crate) data_dir: PathBuf,
+    /// What an earlier program of this process left.
+    pub(crate) inherited: Option<Estate>,
+    /// The bindings that go on.
+    pub(crate) served: Vec<BindNotice>,
 }
 
 /// The node's one owner of state.
@@ -73,6 +79,7 @@ pub(crate) struct Hub {
     /// Room for questions of the control plane that are being answered.
     calls: Arc<Semaphore>,
     ends_by: Option<Instant>,
+    handing: Option<handover::Handing>,
 }
 
 /// A binding that is held.
@@ -82,15 +89,27 @@ struct Held {
     root: Option<TreeRoot>,
     reins: Reins,
     running: Option<Arc<dyn Running>>,
+    /// Whether it runs and its identity is served.
+    started: bool,
+    /// Where a caller goes that comes back to a tree which was an actor already.
+    rejoin: Option<mpsc::Sender<Box<LocalRun>>>,
 }
 
 impl Hub {
-    pub(crate) fn new(parts: HubParts) -> Self {
+    pub(crate) fn new(mut parts: HubParts) -> Self {
+        let served = std::mem::take(&mut parts.served);
+        let (clock, core) = match parts.inherited.take() {
+            Some(estate) => {
+                let core = Core::resume(parts.workers.clone(), estate.lease, served, estate.ends.clone());
+                (Self::clock_of(&estate), core)
+            }
+            None => (MonoClock::start(), Core::new(parts.workers.clone())),
+        };
         Self {
-            core: Core::new(parts.workers.clone()),
+            core,
             marks: Marks::open(&parts.data_dir),
             parts,
-            clock: MonoClock::start(),
+            clock,
             inputs: VecDeque::new(),
             stepping: false,
             stream: None,
@@ -104,6 +123,7 @@ impl Hub {
             last_request: 0,
             calls: Arc::new(Semaphore::new(call::CALLS_MAX)),
             ends_by: None,
+            handing: None,
         }
     }
 
@@ -117,7 +137,11 @@ impl Hub {
                     None => return,
                 },
                 () = until(self.clock, deadline) => self.step(Input::Tick),
+                () = expired(self.handing.as_ref().map(|handing| handing.by)) => {}
                 () = expired(self.ends_by) => return tracing::warn!("not everything has ended in time"),
+            }
+            if self.has_made_way() {
+                return;
             }
             if self.ends_by.is_some() && self.is_at_rest() {
                 return;
@@ -138,6 +162,7 @@ impl Hub {
             Event::RenewNode { csr, answer } => self.renew_node(csr, answer),
             Event::Mint { held, audience, answer } => self.mint(held, audience, answer),
             Event::Run(run) => self.run(run),
+            Event::HandOver(answer) => self.make_way(answer),
             Event::Shutdown => {
                 self.ends_by = Some(Instant::now() + Duration::from_millis(SHUTDOWN_MS_MAX));
                 self.step(Input::Shutdown);
@@ -156,9 +181,11 @@ impl Hub {
             HolderEvent::Started(running) => {
                 if let Some(held) = self.holders.get_mut(&binding) {
                     held.running = running;
+                    held.started = true;
                 }
                 Input::Started { binding }
             }
+            HolderEvent::Left(left) => return self.take_left(binding, *left),
             HolderEvent::Exited(code) => Input::Exited { binding, code },
             HolderEvent::StartFailed(reason) => {
                 self.holders.remove(&binding);

@@ -8,6 +8,7 @@ mod dial;
 pub mod endpoint;
 mod event;
 mod freshness;
+pub mod handover;
 mod holder;
 mod hub;
 mod identity;

@@ -6,6 +6,7 @@
 use crate::event::{Event, LocalRun, RunNotice};
 use crate::protocol;
 use credence_attest::process_tree::{Peer, ProcessTreeError, TreeRoot, peer_of};
+use credence_model::id::BindingId;
 use credence_model::refusal::{Kind, Refusal};
 use credence_wire::local::local_service_server::{LocalService, LocalServiceServer};
 use credence_wire::local::{Begin, Ended, RunEvent, RunRequest, run_event, run_request};
@@ -94,10 +95,12 @@ impl LocalService for Local {
         let once = || Err(Refusal::new(Kind::Conflict, "a connection makes one actor; open another one"));
         let (peer, root) = caller.unwrap_or_else(once).map_err(|refusal| status(&refusal))?;
         let mut requests = request.into_inner();
-        let Begin { class, actor } = begin(&mut requests).await.map_err(|refusal| status(&refusal))?;
+        let Begin { class, actor, binding } = begin(&mut requests).await.map_err(|refusal| status(&refusal))?;
+        let binding = (!binding.is_empty()).then(|| BindingId::parse(&binding)).transpose();
+        let binding = binding.map_err(|error| status(&protocol::malformed("begin.binding", error)))?;
         let (notices, noticed) = mpsc::channel(NOTICES_MAX);
         let (exited, exits) = oneshot::channel();
-        let run = Box::new(LocalRun { class, actor, peer, root, notices, exited: exits });
+        let run = Box::new(LocalRun { class, actor, binding, peer, root, notices, exited: exits });
         let away = |_| status(&Refusal::new(Kind::Unavailable, "the node is going down"));
         self.events.send(Event::Run(run)).await.map_err(away)?;
         let (answers, answered) = mpsc::channel(NOTICES_MAX);

@@ -21,6 +21,8 @@ const REQUESTS_MAX: usize = 2;
 
 /// This process as an actor. Dropping it ends the binding.
 pub struct Run {
+    socket: PathBuf,
+    class: String,
     requests: mpsc::Sender<RunRequest>,
     events: Streaming<RunEvent>,
     /// Who it is and where its endpoint is.
@@ -30,29 +32,47 @@ pub struct Run {
 impl Run {
     /// Asks the node at `socket` to make this process an actor of the class: the one named, or a new one.
     pub async fn begin(socket: &Path, class: &ClassRef, actor: Option<&ActorId>) -> Result<Self, Refusal> {
+        let actor = actor.map(ToString::to_string).unwrap_or_default();
+        let begin = Begin { class: class.to_string(), actor, binding: String::new() };
+        Self::open(socket, begin).await
+    }
+
+    async fn open(socket: &Path, begin: Begin) -> Result<Self, Refusal> {
         let mut client = LocalServiceClient::new(connect(socket).await?);
+        let class = begin.class.clone();
         let (requests, outgoing) = mpsc::channel(REQUESTS_MAX);
-        let begin = Begin { class: class.to_string(), actor: actor.map(ToString::to_string).unwrap_or_default() };
         // There is room: it is the first.
         let _ = requests.try_send(RunRequest { message: Some(run_request::Message::Begin(begin)) });
         let opened = client.run(ReceiverStream::new(outgoing)).await;
         let mut events = opened.map_err(|status| protocol::status(&status))?.into_inner();
         match next(&mut events).await? {
-            Some(run_event::Event::Bound(bound)) => Ok(Self { requests, events, bound }),
+            Some(run_event::Event::Bound(bound)) => {
+                Ok(Self { socket: socket.to_owned(), class, requests, events, bound })
+            }
             Some(run_event::Event::Ended(ended)) => Err(Refusal::new(Kind::Unavailable, ended.reason)),
             None => Err(Refusal::new(Kind::Unavailable, "the node went away before it answered")),
         }
     }
 
-    /// Waits until the binding is over: the reason in words. An error means that the node is gone.
+    /// Waits until the binding is over: the reason in words. An error means that the node is gone. One whose program is
+    /// replaced is not: this process comes back to it, under the binding that it has.
     pub async fn ended(&mut self) -> Result<String, Refusal> {
         loop {
-            match next(&mut self.events).await? {
-                Some(run_event::Event::Ended(ended)) => return Ok(ended.reason),
-                Some(run_event::Event::Bound(_)) => {}
-                None => return Err(Refusal::new(Kind::Unavailable, "the node went away")),
+            match next(&mut self.events).await {
+                Ok(Some(run_event::Event::Ended(ended))) => return Ok(ended.reason),
+                Ok(Some(run_event::Event::Bound(_))) => {}
+                Ok(None) | Err(_) => self.come_back().await?,
             }
         }
+    }
+
+    /// The socket outlives the node's program: whoever connects meanwhile waits for the next one.
+    async fn come_back(&mut self) -> Result<(), Refusal> {
+        let Bound { actor, binding, .. } = self.bound.clone();
+        let gone = |_| Refusal::new(Kind::Unavailable, "the node went away");
+        let begin = Begin { class: self.class.clone(), actor, binding };
+        *self = Self::open(&self.socket.clone(), begin).await.map_err(gone)?;
+        Ok(())
     }
 
     /// Says that the program ended; the node suspends the actor, and then [`Self::ended`] resolves.

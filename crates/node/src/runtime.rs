@@ -11,6 +11,7 @@ use credence_model::id::{ActorRef, BindingId, Digest};
 use credence_model::refusal::Kind;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +76,32 @@ pub struct ExecOutput {
     pub stderr: Vec<u8>,
 }
 
+/// What is to be remembered of a program that runs, to go on with it in another program of this process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TreeState {
+    /// The process tree.
+    pub root: TreeRoot,
+    /// The actor's private directory.
+    pub home: PathBuf,
+    /// Its archive, once it is packed.
+    pub archive: PathBuf,
+    /// Its log.
+    pub log: PathBuf,
+    /// The variable that only processes of this tree have in their environment.
+    pub endpoint: Option<(String, String)>,
+    /// What the supervisor said and nobody has read.
+    pub inbox: Vec<u8>,
+}
+
+/// A program that runs, for another program of this process.
+#[derive(Debug)]
+pub struct KeptTree {
+    /// What is to be remembered.
+    pub state: TreeState,
+    /// The socket to the supervisor, and the program's standard output and standard error.
+    pub files: Vec<OwnedFd>,
+}
+
 /// Why something could not be run.
 #[derive(Debug, Error)]
 pub enum RuntimeError {
@@ -132,6 +159,11 @@ impl RuntimeError {
 pub trait Driver: Send + Sync {
     /// Makes the private state directory (from the archive, if there is one) and an empty process tree.
     fn prepare(&self, spec: StartSpec) -> BoxFuture<'_, Result<Box<dyn Prepared>, RuntimeError>>;
+
+    /// Goes on with a program that an earlier program of this process started.
+    fn adopt(&self, _: KeptTree) -> Result<Arc<dyn Running>, RuntimeError> {
+        Err(RuntimeError::Supervisor("cannot be taken over by this driver".to_owned()))
+    }
 }
 
 /// A process tree with nothing in it but its root. Dropping it ends it and removes its state directory.
@@ -158,6 +190,10 @@ pub trait Running: Send + Sync {
     fn exec(&self, command: Vec<String>, timeout: Duration) -> BoxFuture<'static, Result<ExecOutput, RuntimeError>>;
     /// Packs the state directory and the log, after the tree is gone (it waits for that).
     fn archive(&self) -> BoxFuture<'static, Result<Archive, RuntimeError>>;
+    /// Lets go of it without ending it, for another program of this process; `None` if it has ended, or is to.
+    fn leave(&self) -> BoxFuture<'static, Option<KeptTree>> {
+        Box::pin(std::future::ready(None))
+    }
     /// Removes the state directory and the archive file, after the tree is gone (it waits for that).
     fn discard(&self) -> BoxFuture<'static, ()>;
 }

@@ -4,8 +4,10 @@ use crate::attest::{AttestError, attest};
 use crate::clock::wall;
 use crate::config::Config;
 use crate::dial::Dial;
+use crate::endpoint::socket_name;
 use crate::event::{EVENTS_MAX, Event};
 use crate::freshness;
+use crate::handover::{self, Handover, HandoverError, Inherited};
 use crate::holder::Workshop;
 use crate::hub::{Hub, HubParts};
 use crate::identity::{IdentityError, NodeIdentity};
@@ -18,8 +20,10 @@ use crate::runtime::{Driver, RuntimeError};
 use crate::session::Session;
 use credence_credential::bundle::Bundle;
 use credence_credential::key_file::Passphrase;
-use credence_model::id::NodeName;
+use credence_model::id::{BindingId, NodeName};
 use credence_telemetry::door;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
@@ -36,6 +40,8 @@ use zeroize::Zeroizing;
 /// Below the data directory: the actors' private directories and archives, and their logs.
 const STATE_DIR: &str = "state";
 const LOG_DIR: &str = "logs";
+/// Name of the socket for local programs.
+const LOCAL_SOCKET: &str = "node.sock";
 /// How long the control plane may take to renew the node's SVID, and the pause after it did not, in seconds.
 const RENEW_SECS_MAX: u64 = 10;
 const RENEW_AGAIN_SECS: u64 = 30;
@@ -63,6 +69,9 @@ pub enum StartError {
     /// Its identity cannot be read or written.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// What an earlier program of this process left cannot be taken over.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
     /// Programs cannot be run.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -91,6 +100,8 @@ pub enum StartError {
 pub struct Node {
     name: NodeName,
     socket: PathBuf,
+    /// Listens beside the one that accepts, for the program that comes after this one.
+    local: std::os::unix::net::UnixListener,
     observed_at: Option<SocketAddr>,
     connected: watch::Receiver<bool>,
     events: mpsc::Sender<Event>,
@@ -110,7 +121,14 @@ impl Node {
     /// Opens the data directory, attests if there is no valid identity yet, and begins to connect. The join token is not
     /// looked at if there is one.
     pub async fn start(config: Config, join_token: Option<Zeroizing<String>>) -> Result<Self, StartError> {
-        Self::start_with(config, join_token, driver).await
+        Self::start_with(config, join_token, |config| driver(config, &BTreeSet::new())).await
+    }
+
+    /// Goes on where another program of this process was.
+    pub async fn start_again(config: Config, handover: Handover) -> Result<Self, StartError> {
+        let inherited = Inherited::take(handover)?;
+        let in_use = inherited.in_use();
+        Self::start_from(config, None, Some(inherited), |config| driver(config, &in_use)).await
     }
 
     /// The same with another driver than the one of Linux process trees.
@@ -119,14 +137,29 @@ impl Node {
         join_token: Option<Zeroizing<String>>,
         driver: impl FnOnce(&Config) -> Result<D, RuntimeError>,
     ) -> Result<Self, StartError> {
+        Self::start_from(config, join_token, None, driver).await
+    }
+
+    async fn start_from<D: Driver + 'static>(
+        config: Config,
+        join_token: Option<Zeroizing<String>>,
+        inherited: Option<Inherited>,
+        driver: impl FnOnce(&Config) -> Result<D, RuntimeError>,
+    ) -> Result<Self, StartError> {
         private_dir(&config.data_dir)?;
         let lock = lock(&config.data_dir)?;
         let observe = observe(config.observe).await?;
         let dial = Dial::new(config.connect.clone());
         let identity = identity(&config, &dial, join_token).await?;
         let (driver, socket_dir) = (driver(&config)?, config.socket_dir());
-        clean_sockets(&socket_dir)?;
-        let (local_socket, listener) = local_socket(&config, &socket_dir)?;
+        clean_sockets(&socket_dir, inherited.as_ref().map(Inherited::in_use))?;
+        let local_socket = local_socket(&config, &socket_dir);
+        let (local, bindings, estate) = match inherited {
+            Some(Inherited { estate, local, bindings }) => (local.into(), bindings, Some(estate)),
+            None => (listen(&local_socket)?, Vec::new(), None),
+        };
+        let listener =
+            local.try_clone().and_then(UnixListener::from_std).map_err(io_error("listen on", &local_socket))?;
 
         let trust_domain = identity.trust_domain();
         let (events, happening) = mpsc::channel(EVENTS_MAX);
@@ -144,7 +177,7 @@ impl Node {
             channel,
         };
         let meters = Meters::default();
-        let hub = Hub::new(HubParts {
+        let mut hub = Hub::new(HubParts {
             workers: config.workers.clone(),
             trust_domain,
             workshop: Arc::new(workshop),
@@ -153,7 +186,10 @@ impl Node {
             meters: meters.clone(),
             log_dir: config.data_dir.join(LOG_DIR),
             data_dir: config.data_dir.clone(),
+            inherited: estate,
+            served: bindings.iter().map(|left| (*left.state.notice).clone()).collect(),
         });
+        bindings.into_iter().for_each(|left| hub.adopt(left));
         let session = Session {
             dial,
             server_path: config.server_path.clone(),
@@ -173,7 +209,8 @@ impl Node {
             others.spawn(door::serve(listener, Arc::new(Watched::new(meters, connected.clone()))));
         }
         let hub = tokio::spawn(hub.work(happening));
-        Ok(Self { name: config.name, socket: local_socket, observed_at, connected, events, hub, others, _lock: lock })
+        let name = config.name;
+        Ok(Self { name, socket: local_socket, local, observed_at, connected, events, hub, others, _lock: lock })
     }
 
     /// Its name.
@@ -204,6 +241,24 @@ impl Node {
     pub async fn broken(&self) {
         let mut connected = self.connected.clone();
         while connected.changed().await.is_ok() {}
+    }
+
+    /// Makes way for another program of this process: lets go of everything without ending it. It comes back unchanged if it
+    /// cannot now, because bindings are being started or ended all the time.
+    pub async fn hand_over(self) -> Result<Handover, Self> {
+        let (answer, answered) = oneshot::channel();
+        if self.events.send(Event::HandOver(answer)).await.is_err() {
+            return Err(self);
+        }
+        let Ok(Some((estate, bindings))) = answered.await else { return Err(self) };
+        let Ok(local) = self.local.try_clone() else { return Err(self) };
+        match handover::leave(estate, local.into(), bindings) {
+            Ok(handover) => Ok(handover),
+            Err(error) => {
+                tracing::error!(%error, "the node cannot make way");
+                Err(self)
+            }
+        }
     }
 
     /// Suspends its actors, tells the control plane, and ends. Those whose end could not be told are lost until their
@@ -298,7 +353,7 @@ async fn renew(kept: &Kept, bundle: &Bundle, events: &mpsc::Sender<Event>) -> Re
     Ok(fresh)
 }
 
-fn driver(config: &Config) -> Result<ProcessDriver, RuntimeError> {
+fn driver(config: &Config, in_use: &BTreeSet<BindingId>) -> Result<ProcessDriver, RuntimeError> {
     let (supervisor, supervisor_args) = config.supervisor.clone();
     let driver = ProcessDriver::new(ProcessSettings {
         supervisor,
@@ -309,7 +364,7 @@ fn driver(config: &Config) -> Result<ProcessDriver, RuntimeError> {
         now: wall,
     })?;
     // What an earlier life left behind; its programs ended with it.
-    driver.clean()?;
+    driver.clean(in_use)?;
     Ok(driver)
 }
 
@@ -324,8 +379,9 @@ fn lock(dir: &Path) -> Result<File, StartError> {
     }
 }
 
-/// Makes the directory of sockets, or makes sure that it is ours alone, and removes what an earlier life left in it.
-fn clean_sockets(dir: &Path) -> Result<(), StartError> {
+/// Makes the directory of sockets, or makes sure that it is ours alone, and removes what an earlier life left in it
+/// and nobody goes on with.
+fn clean_sockets(dir: &Path, in_use: Option<BTreeSet<BindingId>>) -> Result<(), StartError> {
     private_dir(dir)?;
     let metadata = fs::symlink_metadata(dir).map_err(io_error("look at", dir))?;
     let is_ours = metadata.is_dir() && metadata.uid() == rustix::process::getuid().as_raw();
@@ -335,22 +391,33 @@ fn clean_sockets(dir: &Path) -> Result<(), StartError> {
     }
     for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
         let path = entry.map_err(io_error("list", dir))?.path();
+        let is_used = |name: &OsStr, in_use: &BTreeSet<BindingId>| {
+            name == LOCAL_SOCKET || in_use.iter().any(|binding| name == &*socket_name(*binding))
+        };
+        if path.file_name().zip(in_use.as_ref()).is_some_and(|(name, in_use)| is_used(name, in_use)) {
+            continue;
+        }
         fs::remove_file(&path).map_err(io_error("remove", &path))?;
     }
     Ok(())
 }
 
 /// The socket for local programs, beside the directory of the actors' sockets, so that its path is short enough too.
-fn local_socket(config: &Config, socket_dir: &Path) -> Result<(PathBuf, UnixListener), StartError> {
+fn local_socket(config: &Config, socket_dir: &Path) -> PathBuf {
     let is_usual = socket_dir.starts_with(&config.data_dir);
-    let path = if is_usual { config.data_dir.join("node.sock") } else { socket_dir.join("node.sock") };
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("replace", &path)(error)),
+    if is_usual { config.data_dir.join(LOCAL_SOCKET) } else { socket_dir.join(LOCAL_SOCKET) }
+}
+
+/// Listens on it; one that an earlier node left is replaced.
+fn listen(path: &Path) -> Result<std::os::unix::net::UnixListener, StartError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("replace", path)(error)),
         _ => {}
     }
-    let listener = UnixListener::bind(&path).map_err(io_error("listen on", &path))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(io_error("protect", &path))?;
-    Ok((path, listener))
+    let listener = std::os::unix::net::UnixListener::bind(path).map_err(io_error("listen on", path))?;
+    listener.set_nonblocking(true).map_err(io_error("listen on", path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(io_error("protect", path))?;
+    Ok(listener)
 }
 
 fn private_dir(dir: &Path) -> Result<(), StartError> {

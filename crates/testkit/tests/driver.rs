@@ -297,7 +297,7 @@ async fn what_an_earlier_run_of_the_node_left_behind_is_removed() {
     let stale = host.dir.path().join("state").join("stale");
     std::fs::create_dir_all(stale.join("deep")).expect("a directory");
     std::fs::write(stale.join("deep/file"), "secret").expect("a file");
-    host.driver.clean().expect("cleaned");
+    host.driver.clean(&Default::default()).expect("cleaned");
     assert!(host.left("state").is_empty());
 }
 

@@ -1,6 +1,6 @@
 //! What an operator does with a running server: its configuration is read again, and a newer program takes its place.
 
-use crate::harness::{Cli, House, STEADY, text, workload};
+use crate::harness::{COUNTER, Cli, House, STEADY, text, workload};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
@@ -116,6 +116,64 @@ fn a_program_that_cannot_run_takes_nothing_over() {
     assert_eq!(said["order"], "upgrade");
     assert!(text(&said, "error").contains("cannot take over"), "{said}");
     assert_eq!(house.cli.run(&["get", "actors"]).code, 0, "the server goes on");
+}
+
+/// The process id of the root of an actor's tree, which is the parent of a command beside its program.
+fn root(cli: &Cli, actor: &str) -> String {
+    cli.done(&["actor", "exec", actor, "--", "/bin/sh", "-c", "echo $PPID"])
+}
+
+fn view(cli: &Cli, actor: &str) -> Value {
+    let object = cli.object(&["get", &format!("actor/default/{actor}")]);
+    object.pointer("/items/0").cloned().unwrap_or(object)
+}
+
+#[test]
+fn a_node_that_makes_way_keeps_its_actors_their_programs_and_their_identities() {
+    let house = House::start("");
+    let mut alpha = house.node("alpha", 2);
+    let cli = house.cli.clone();
+    cli.done(&["actor", "create", "counter", "--class", COUNTER]);
+    cli.done(&["actor", "resume", "counter"]);
+    let mut program = cli.on(&alpha).actor(STEADY, Some("program"), &[workload(), "stream", "--until-stdin-closes"]);
+    let seen = program.object();
+    let before = cli.beside("counter", &[workload(), "stream", "--count", "1"]);
+    let (tree, held) = (root(&cli, "counter"), ["counter", "program"].map(|actor| view(&cli, actor)));
+    for _ in 0..UPGRADES {
+        alpha.process.signal(Signal::USR2);
+        let again = alpha.process.object();
+        assert_eq!(again["node"], "alpha", "{again}");
+        let after = cli.beside("counter", &[workload(), "stream", "--count", "1"]);
+        assert_eq!(after["certificates"], before["certificates"], "it is the same SVID on the same socket");
+        assert_eq!(root(&cli, "counter"), tree, "its program goes on");
+        for (held, actor) in held.iter().zip(["counter", "program"]) {
+            let now = view(&cli, actor);
+            let same = ["state", "epoch", "binding", "worker"].map(|member| (&now[member], &held[member]));
+            assert!(same.iter().all(|(now, before)| now == before), "{now} was {held}");
+        }
+    }
+    assert_eq!(cli.verdict(text(&seen, "certificates"))["live"], true);
+    assert!(cli.done(&["actor", "logs", "counter"]).contains("run 1"), "its log goes on");
+
+    // What comes after is as ever: it is suspended with its state, and a program that ends is noticed.
+    cli.done(&["actor", "suspend", "counter"]);
+    assert_eq!(view(&cli, "counter")["state"], "suspended");
+    cli.done(&["actor", "resume", "counter"]);
+    assert!(cli.done(&["actor", "logs", "counter"]).contains("run 2"), "its state was kept");
+    program.close();
+    assert_eq!(program.ended(), 0);
+    let mut changes = cli.start(&["get", "actor/program", "--watch", "-o", "json"]);
+    changes.find("that it is suspended", |view| view["state"] == "suspended");
+}
+
+#[test]
+fn a_node_takes_no_configuration_that_would_make_it_another_one() {
+    let house = House::start("");
+    let mut alpha = house.node("alpha", 1);
+    alpha.process.signal(Signal::HUP);
+    assert_eq!(alpha.process.object()["node"], "alpha", "nothing changed, and it goes on");
+    house.cli.done(&["actor", "create", "counter", "--class", COUNTER]);
+    house.cli.done(&["actor", "resume", "counter"]);
 }
 
 impl Cli {

@@ -118,7 +118,7 @@ pub(crate) struct ServerArgs {
 }
 
 /// `credence node`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct NodeArgs {
     /// Configuration, TOML; options given here win over it
     #[arg(long, value_name = "FILE")]
@@ -141,6 +141,9 @@ pub(crate) struct NodeArgs {
     /// Where to keep the node's SVID, its sockets and the state of its actors
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Whether it only checks, or goes on where another one was.
+    #[command(flatten)]
+    pub(crate) beginning: BeginningArgs,
     /// What encrypts keys on disk.
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,

@@ -1,18 +1,23 @@
 //! `credence node`: the host daemon, in the foreground.
 
 use crate::args::NodeArgs;
-use crate::daemon::{Ending, node_config, write_log};
+use crate::daemon::{Noted, Orders, Told, node_config, write_log};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::passphrase;
 use crate::pem;
 use crate::session::Session;
+use crate::takeover::{self, Estate, Successor};
 use credence_attest::join_token::TEXT_BYTES;
+use credence_credential::key_file::Passphrase;
 use credence_model::refusal::Kind;
 use credence_node::config::{CONFIG_BYTES_MAX, Config, ConfigFile};
+use credence_node::handover::Handover;
 use credence_node::start::Node;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// What is printed once the node is connected; with `-o json` one line that a program can wait for.
@@ -27,26 +32,141 @@ struct Started {
 
 pub(super) async fn run(args: NodeArgs, session: &Session) -> Result<(), Failure> {
     write_log(&session.environment, "info", args.ending.log_format)?;
-    let mut ending = Ending::catch(args.ending)?;
-    let join_token = args.join_token_file.as_deref().map(read_token).transpose()?;
-    let passphrase = passphrase::read(&args.passphrase, &session.environment)?;
-    let config = Config { passphrase, ..resolve(args)? };
-    let node = tokio::select! {
-        node = start(config, join_token) => node?,
-        () = ending.wait() => return Ok(()),
+    let mut config = resolve(args.clone())?;
+    if args.beginning.check {
+        return session.out.line("the configuration is good");
+    }
+    let successor = Successor::of_this_process()?;
+    let mut orders = Orders::catch(args.ending)?;
+    let mut node = if args.beginning.take_over {
+        let Left { handover, passphrase } = Left::take()?;
+        config.passphrase = passphrase;
+        let again = Node::start_again(config.clone(), handover).await;
+        again.map_err(|error| Failure::caused(Kind::Conflict, &error))?
+    } else {
+        let join_token = args.join_token_file.as_deref().map(read_token).transpose()?;
+        config.passphrase = passphrase::read(&args.passphrase, &session.environment)?;
+        tokio::select! {
+            node = start(config.clone(), join_token) => node?,
+            () = told_to_end(&mut orders) => return Ok(()),
+        }
     };
-    let ended = tokio::select! {
-        told = stay(&node, session.out) => told,
-        () = ending.wait() => Ok(()),
-    };
+    let mut is_told = false;
+    loop {
+        let told = tokio::select! {
+            told = orders.told() => told,
+            Err(failure) = stay(&node, session.out, &mut is_told) => {
+                node.stop().await;
+                return Err(failure);
+            }
+        };
+        let (order, fit) = match told {
+            Told::End => break,
+            Told::Reload => ("reload", reload(&config, args.clone())),
+            Told::Upgrade => ("upgrade", Ok(())),
+        };
+        let fit = match fit {
+            Ok(()) => successor.check().await,
+            unfit => unfit,
+        };
+        node = match fit {
+            Ok(()) => match node.hand_over().await {
+                Ok(handover) => return Err(make_way(handover, &config, &successor)),
+                Err(node) => noted(node, session.out, order, &busy())?,
+            },
+            Err(failure) => noted(node, session.out, order, &failure)?,
+        };
+    }
     node.stop().await;
-    ended
+    Ok(())
+}
+
+/// An order that was not followed: the node goes on.
+fn noted(node: Node, out: Output, order: &'static str, failure: &Failure) -> Result<Node, Failure> {
+    tracing::error!(%failure, order, "the node goes on as it is");
+    Noted { error: Some(failure.to_string()), ..Noted::of(order) }.tell(out)?;
+    Ok(node)
+}
+
+fn busy() -> Failure {
+    Failure::new(Kind::Unavailable, "actors are being started and ended all the time").hint("Try again")
+}
+
+async fn told_to_end(orders: &mut Orders) {
+    while orders.told().await != Told::End {}
+}
+
+/// A configuration that is read again can name another address of the control plane, and another one for metrics.
+fn reload(config: &Config, args: NodeArgs) -> Result<(), Failure> {
+    let again = resolve(args)?;
+    let same = [
+        ("name", config.name == again.name),
+        ("data_dir", config.data_dir == again.data_dir),
+        ("workers", config.workers == again.workers),
+        ("server_path", config.server_path == again.server_path),
+    ];
+    match same.into_iter().find(|(_, is_same)| !is_same) {
+        None => Ok(()),
+        Some((field, _)) => {
+            let what = format!("{field} cannot change while the node runs");
+            Err(Failure::new(Kind::Conflict, what).hint("Set it back, or stop the node and start it again"))
+        }
+    }
+}
+
+/// What is remembered beside what the node left.
+#[derive(Serialize, Deserialize)]
+struct Memory {
+    has_passphrase: bool,
+}
+
+/// What an earlier program of this process left.
+struct Left {
+    handover: Handover,
+    passphrase: Option<Arc<Passphrase>>,
+}
+
+/// Becomes the other program. It returns only if that failed.
+fn make_way(handover: Handover, config: &Config, successor: &Successor) -> Failure {
+    let written = || {
+        let memory = serde_json::to_vec(&Memory { has_passphrase: config.passphrase.is_some() })?;
+        let mut files = vec![takeover::remember(&handover.state)?];
+        if let Some(passphrase) = &config.passphrase {
+            files.push(takeover::remember(passphrase.expose())?);
+        }
+        Ok::<_, std::io::Error>((memory, files))
+    };
+    match written() {
+        Ok((memory, mut files)) => {
+            files.extend(handover.files);
+            successor.become_it(&memory, files)
+        }
+        Err(error) => Failure::new(Kind::Unavailable, format!("the node could not make way: {error}")),
+    }
+}
+
+impl Left {
+    fn take() -> Result<Self, Failure> {
+        let Estate { memory, files } = Estate::take()?;
+        let wrong = |why: &dyn Display| Failure::new(Kind::Conflict, format!("what the earlier program left: {why}"));
+        let Memory { has_passphrase } = serde_json::from_slice(&memory).map_err(|error| wrong(&error))?;
+        let mut files = files.into_iter();
+        let state = files.next().ok_or_else(|| wrong(&"its state is missing"))?;
+        let state = takeover::recall(state).map_err(|error| wrong(&error))?;
+        let passphrase = has_passphrase.then(|| files.next()).flatten().map(takeover::recall).transpose();
+        let passphrase = passphrase.map_err(|error| wrong(&error))?.map(Passphrase::new).transpose();
+        let passphrase = passphrase.map_err(|error| wrong(&error))?.map(Arc::new);
+        Ok(Self { handover: Handover::new(state, files.collect()), passphrase })
+    }
 }
 
 /// Says once that the node is connected. It resolves only if something went wrong.
-async fn stay(node: &Node, out: Output) -> Result<(), Failure> {
-    node.connected().await;
-    tell(node, out)?;
+async fn stay(node: &Node, out: Output, is_told: &mut bool) -> Result<(), Failure> {
+    if !*is_told {
+        node.connected().await;
+        *is_told = true;
+        tell(node, out)?;
+    }
     node.broken().await;
     Err(Failure::new(Kind::Bug, "the node stopped working; start it again").hint("Its log says why"))
 }

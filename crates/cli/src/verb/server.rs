@@ -1,7 +1,7 @@
 //! `credence server`: the control plane, in the foreground.
 
 use crate::args::ServerArgs;
-use crate::daemon::{Orders, Told, write_log};
+use crate::daemon::{Noted, Orders, Told, write_log};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::passphrase;
@@ -54,7 +54,7 @@ pub(super) async fn run(args: ServerArgs, session: &Session) -> Result<(), Failu
                 Ok(()) => return Err(upgrade(server, passphrase.as_deref(), &successor).await),
                 Err(failure) => {
                     tracing::error!(%failure, "no upgrade: this program goes on");
-                    note(session.out, &Noted { error: Some(failure.to_string()), ..Noted::of("upgrade") })?;
+                    Noted { error: Some(failure.to_string()), ..Noted::of("upgrade") }.tell(session.out)?;
                 }
             },
         }
@@ -80,34 +80,13 @@ async fn reload(
     match reloaded {
         Ok(changed) => {
             tracing::info!(changed = changed.join(" "), "the configuration was read again");
-            note(out, &Noted { changed, ..Noted::of("reload") })
+            Noted { changed, ..Noted::of("reload") }.tell(out)
         }
         Err(failure) => {
             tracing::error!(%failure, "the configuration was read again and not taken over");
-            note(out, &Noted { error: Some(failure.to_string()), ..Noted::of("reload") })
+            Noted { error: Some(failure.to_string()), ..Noted::of("reload") }.tell(out)
         }
     }
-}
-
-/// What became of an order; with `-o json` one line that a program can wait for.
-#[derive(Serialize)]
-struct Noted {
-    order: &'static str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    changed: Vec<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-impl Noted {
-    fn of(order: &'static str) -> Self {
-        Self { order, changed: Vec::new(), error: None }
-    }
-}
-
-/// People read it in the log.
-fn note(out: Output, noted: &Noted) -> Result<(), Failure> {
-    if out.is_object() { out.stream_object(noted) } else { Ok(()) }
 }
 
 /// What a server leaves to the program that goes on in its place.

@@ -7,9 +7,10 @@ use credence_model::directive;
 use credence_model::id::{ActorRef, BindingId, ClassRef, Digest, Epoch, WorkerRef};
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::worker::WorkerKind;
+use serde::{Deserialize, Serialize};
 
 /// An order to hold a binding, with everything that is needed for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BindNotice {
     /// The actor.
     pub actor: ActorRef,

@@ -3,13 +3,14 @@
 //! INVARIANT: the lease is counted from when the node *sent* the newest heartbeat that was acknowledged. The server counts
 //! from when it recorded it, which is later, so the node's lease is always over first.
 
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Most heartbeats of a stream that may be unanswered; of more, the oldest count for nothing.
 const UNANSWERED_MAX: usize = 1024;
 
 /// Milliseconds on the node's own monotonic clock, from any beginning.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MonoMs(pub u64);
 
 impl MonoMs {
@@ -31,6 +32,11 @@ impl Lease {
     /// When it is over; `None` if there is none.
     pub(super) fn until(&self) -> Option<MonoMs> {
         self.running.map(|(length_ms, sent_at)| sent_at.plus_ms(length_ms))
+    }
+
+    /// Its length, and when the newest acknowledged message was sent.
+    pub(super) fn running(&self) -> Option<(u64, MonoMs)> {
+        self.running
     }
 
     /// Whether it covers this moment.

@@ -15,7 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tonic::body::Body;
 
@@ -61,8 +61,15 @@ async fn told_to_close(closing: &mut watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await.map(|closing| *closing);
 }
 
-/// Accepts and serves until `closing` says so, then until every connection has ended.
-pub(super) async fn serve(listener: UnixListener, root: TreeRoot, desk: Arc<Desk>, mut closing: watch::Receiver<bool>) {
+/// Accepts and serves until `closing` says so, then until every connection has ended. Whoever asks for the listener gets
+/// it, and all connections are dropped.
+pub(super) async fn serve(
+    listener: UnixListener,
+    root: TreeRoot,
+    desk: Arc<Desk>,
+    mut closing: watch::Receiver<bool>,
+    mut leaving: mpsc::Receiver<oneshot::Sender<UnixListener>>,
+) {
     let services = Services::new(desk);
     let (members, strangers) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Arc::new(Semaphore::new(STRANGERS_MAX)));
     let mut connections = JoinSet::new();
@@ -71,6 +78,11 @@ pub(super) async fn serve(listener: UnixListener, root: TreeRoot, desk: Arc<Desk
         tokio::select! {
             // A dropped sender is the end as well.
             () = told_to_close(&mut closing) => break,
+            Some(to) = leaving.recv() => {
+                // Whoever asked may have gone away; then the socket is gone, too.
+                drop(to.send(listener));
+                return;
+            }
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {

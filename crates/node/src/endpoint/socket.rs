@@ -3,6 +3,7 @@
 use crate::endpoint::{EndpointError, SOCKET_PATH_BYTES_MAX};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{Error, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,10 @@ use tokio::net::UnixListener;
 
 /// A socket file that is removed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Socket(PathBuf);
+pub(super) struct Socket {
+    path: PathBuf,
+    is_kept: bool,
+}
 
 impl Socket {
     /// Listens on a new socket. A socket of that name that an earlier node left behind is replaced; nothing else is.
@@ -35,20 +39,34 @@ impl Socket {
             Err(error) => return Err(failed("look at", path)(error)),
         }
         let listener = UnixListener::bind(path).map_err(failed("listen on", path))?;
-        let socket = Self(path.to_owned());
+        let socket = Self { path: path.to_owned(), is_kept: false };
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed("set the mode of", path))?;
         Ok((socket, listener))
     }
 
+    /// Goes on with one that another program of this process listened on.
+    pub(super) fn adopt(path: &Path, listener: OwnedFd) -> Result<(Self, UnixListener), EndpointError> {
+        let listener = UnixListener::from_std(listener.into()).map_err(failed("take over", path))?;
+        Ok((Self { path: path.to_owned(), is_kept: false }, listener))
+    }
+
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Leaves it where it is.
+    pub(super) fn keep(mut self) {
+        self.is_kept = true;
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0) {
-            tracing::warn!(path = %self.0.display(), %error, "cannot remove the socket of an actor's endpoint");
+        if self.is_kept {
+            return;
+        }
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket of an actor's endpoint");
         }
     }
 }

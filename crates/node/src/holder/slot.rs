@@ -1,14 +1,16 @@
 //! A binding whose program this node starts, stops and packs.
 
-use super::{Holder, is_harsh};
+use super::{Holder, Watched, is_harsh, told_to_end};
 use crate::endpoint::Endpoint;
 use crate::event::HolderEvent;
-use crate::runtime::{Prepared, Running, StartSpec};
+use crate::runtime::{KeptTree, Prepared, Running, StartSpec};
 use crate::transfer;
+use credence_attest::process_tree::TreeRoot;
 use credence_model::actor::UnbindMode;
 use credence_model::id::Digest;
 use credence_model::refusal::Kind;
 use std::error::Error;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,14 +27,37 @@ enum NotStarted {
 }
 
 impl Holder {
-    pub(super) async fn slot(mut self) -> HolderEvent {
+    pub(super) async fn slot(self) -> HolderEvent {
         let (endpoint, running) = match self.start().await {
             Ok(started) => started,
             Err(NotStarted::Failed(reason)) => return HolderEvent::StartFailed(reason),
             Err(NotStarted::Stopped) => return HolderEvent::Stopped { archive: None, trouble: None },
         };
+        self.run(endpoint, running).await
+    }
+
+    /// Goes on with a program that an earlier program of this process started.
+    pub(super) async fn slot_again(self, root: TreeRoot, socket: OwnedFd, tree: KeptTree) -> HolderEvent {
+        let opened = self.open_again(root, socket).await.map_err(|error| in_full(&error));
+        let adopted = opened.and_then(|endpoint| {
+            let running = self.workshop.driver.adopt(tree).map_err(|error| in_full(&error))?;
+            Ok((endpoint, running))
+        });
+        match adopted {
+            Ok((endpoint, running)) => self.run(endpoint, running).await,
+            Err(reason) => HolderEvent::StartFailed(reason),
+        }
+    }
+
+    /// From the moment that the program runs.
+    async fn run(mut self, endpoint: Endpoint, running: Arc<dyn Running>) -> HolderEvent {
         self.tell(HolderEvent::Started(Some(Arc::clone(&running)))).await;
-        self.watch_over(&*running).await;
+        while let Watched::Left = self.watch_over(&*running).await {
+            // One that has just ended cannot be left, and is watched to its end.
+            let Some(tree) = running.leave().await else { continue };
+            let over = HolderEvent::Stopped { archive: None, trouble: Some("it could not be left".to_owned()) };
+            return self.left(running.tree_root(), endpoint, Some(tree), None).await.unwrap_or(over);
+        }
         self.end(endpoint, &*running).await;
         let kept = self.keep_state(&*running).await;
         running.discard().await;
@@ -95,15 +120,21 @@ impl Holder {
     }
 
     /// Until its end is ordered. A program that ends by itself is told, and then its end is ordered.
-    async fn watch_over(&mut self, running: &dyn Running) {
+    async fn watch_over(&mut self, running: &dyn Running) -> Watched {
         let mut fresh = pin!(self.fresh());
         let mut gone = pin!(running.wait());
+        let (mut mode, mut leave) = (self.mode.clone(), self.leave.clone());
         tokio::select! {
             () = &mut fresh => {}
-            _ = self.stopped() => {}
+            () = told_to_end(&mut mode) => {}
+            Ok(()) = leave.changed() => {
+                self.leave.mark_unchanged();
+                return Watched::Left;
+            }
             code = &mut gone => self.tell(HolderEvent::Exited(code)).await,
         }
         self.stopped().await;
+        Watched::Ended
     }
 
     /// Gently, unless or until it is to be harsh.

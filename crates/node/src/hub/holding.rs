@@ -47,7 +47,7 @@ impl Hub {
                     Tenant::Slot => None,
                 };
                 let reins = hold(Arc::clone(&self.parts.workshop), notice, identity, tenant);
-                self.holders.insert(binding, Held { actor, root, reins, running: None });
+                self.holders.insert(binding, Held { actor, root, reins, running: None, started: false, rejoin: None });
             }
             Err(reason) => {
                 tracing::error!(%binding, reason, "a binding cannot be held");

@@ -24,10 +24,18 @@ pub(super) struct OpenStream {
     _cut: oneshot::Sender<()>,
 }
 
+impl OpenStream {
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
 // What happens on a stream.
 impl Hub {
     pub(super) fn streamed(&mut self, stream: u64, event: StreamEvent) {
         match event {
+            // Dropping it cuts the stream: the next program of this process opens its own.
+            StreamEvent::Opened { .. } if self.is_leaving() => {}
             StreamEvent::Opened { out, cut } => {
                 self.forget_asked();
                 self.stream = Some(OpenStream { number: stream, out, _cut: cut });
@@ -172,6 +180,9 @@ impl Hub {
     }
 
     pub(super) fn run(&mut self, run: Box<LocalRun>) {
+        if let Some(binding) = run.binding {
+            return self.rejoin(binding, run);
+        }
         // INVARIANT: who is an actor here does not become another one, whatever user it runs as.
         if let Some(actor) = self.actor_of(&run.peer) {
             let message = format!("this program is part of actor {actor} already and cannot become another one");
@@ -185,6 +196,20 @@ impl Hub {
         match asked {
             Ok(()) => drop(self.runs.insert(request, run)),
             Err(refusal) => refuse(&run, refusal),
+        }
+    }
+}
+
+// Coming back.
+impl Hub {
+    /// The caller of a tree that is an actor already, since before the program of this node was replaced.
+    fn rejoin(&mut self, binding: BindingId, run: Box<LocalRun>) {
+        let held = self.holders.get_mut(&binding).filter(|held| held.root == Some(run.root));
+        let gone = || Refusal::new(Kind::NotFound, "this binding is over, or another process is its root");
+        match held.and_then(|held| held.rejoin.take()) {
+            // There is room: it is the first.
+            Some(rejoin) => drop(rejoin.try_send(run)),
+            None => refuse(&run, gone()),
         }
     }
 }
@@ -220,7 +245,7 @@ impl Hub {
     }
 
     /// What was asked on a stream that is over will not be answered.
-    fn forget_asked(&mut self) {
+    pub(super) fn forget_asked(&mut self) {
         for (_, mint) in self.mints.drain() {
             // Whoever asked may have gone away.
             let _ = mint.send(Err(away()));

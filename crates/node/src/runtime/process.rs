@@ -6,26 +6,30 @@
 use crate::runtime::archive::{self, ArchiveError};
 use crate::runtime::control::{self, Notice, Order, Program};
 use crate::runtime::log::{self, LogWriter};
+use crate::runtime::process::child::Supervised;
 use crate::runtime::process::tend::{Ask, Tended};
-use crate::runtime::{Archive, Driver, EXEC_TIMEOUT_MS_MAX, ExecOutput, Prepared, Running, RuntimeError, StartSpec};
+use crate::runtime::{
+    Archive, Driver, EXEC_TIMEOUT_MS_MAX, ExecOutput, KeptTree, Prepared, Running, RuntimeError, StartSpec, TreeState,
+};
 use credence_attest::process_tree::TreeRoot;
+use credence_model::id::BindingId;
 use credence_model::time::Timestamp;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot, watch};
 
+mod child;
 mod output;
 mod sweep;
 mod tend;
@@ -68,13 +72,17 @@ impl ProcessDriver {
         Ok(Self { settings: Arc::new(settings) })
     }
 
-    /// Removes what an earlier run of the node left behind. Its programs ended with it. Call it before the first
-    /// [`Driver::prepare`].
-    pub fn clean(&self) -> Result<(), RuntimeError> {
+    /// Removes what an earlier run of the node left behind, but for the bindings that go on. The programs of the others
+    /// ended with it. Call it before the first [`Driver::prepare`].
+    pub fn clean(&self, in_use: &BTreeSet<BindingId>) -> Result<(), RuntimeError> {
         let dir = &self.settings.state_dir;
         let entries = fs::read_dir(dir).map_err(|source| io("list", dir, source))?;
         for entry in entries {
             let path = entry.map_err(|source| io("list", dir, source))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if name.is_some_and(|name| in_use.iter().any(|binding| name == binding.to_string())) {
+                continue;
+            }
             remove(&path).map_err(|source| io("remove", &path, source))?;
         }
         Ok(())
@@ -104,6 +112,16 @@ impl ProcessDriver {
 impl Driver for ProcessDriver {
     fn prepare(&self, spec: StartSpec) -> BoxFuture<'_, Result<Box<dyn Prepared>, RuntimeError>> {
         self.prepare_tree(spec).boxed()
+    }
+
+    fn adopt(&self, kept: KeptTree) -> Result<Arc<dyn Running>, RuntimeError> {
+        let KeptTree { state, files } = kept;
+        let TreeState { root, home, archive, log, endpoint, inbox } = state;
+        let place = Place { home, archive, log };
+        let log = LogWriter::open(&place.log, self.settings.now).map_err(|source| io("open", &place.log, source))?;
+        let supervisor = Supervisor::adopt(root.pid(), inbox, files, log)
+            .map_err(|error| RuntimeError::Supervisor(format!("cannot be taken over: {error}")))?;
+        Ok(RunningTree::start(root, supervisor, place, endpoint))
     }
 }
 
@@ -207,7 +225,7 @@ async fn blocking<T: Send + 'static>(
 /// A supervisor process and the socket to it.
 struct Supervisor {
     pid: u32,
-    child: Child,
+    child: Supervised,
     control: UnixStream,
     inbox: Vec<u8>,
     output: output::Pumps,
@@ -227,8 +245,21 @@ impl Supervisor {
         // The command holds the other end of the socket, which must be closed for its closing to be seen.
         drop(command);
         let pid = child.id().unwrap_or_default();
-        let output = output::Pumps::start(child.stdout.take(), child.stderr.take(), Arc::new(Mutex::new(log)));
-        Ok(Self { pid, child, control: ours, inbox: Vec::new(), output })
+        let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(RuntimeError::Supervisor("has no pipes".to_owned()));
+        };
+        let pipes = [out.into_owned_fd().map_err(failed)?, err.into_owned_fd().map_err(failed)?];
+        let output = output::Pumps::start(pipes, log).map_err(failed)?;
+        Ok(Self { pid, child: Supervised::Started(child), control: ours, inbox: Vec::new(), output })
+    }
+
+    /// One that an earlier program of this process started.
+    fn adopt(pid: u32, inbox: Vec<u8>, files: Vec<OwnedFd>, log: LogWriter) -> std::io::Result<Self> {
+        let files = <[OwnedFd; 3]>::try_from(files);
+        let [control, out, err] = files.map_err(|_| std::io::Error::other("its open files are not three"))?;
+        let control = UnixStream::from_std(control.into())?;
+        let output = output::Pumps::start([out, err], log)?;
+        Ok(Self { pid, child: Supervised::adopt(pid)?, control, inbox, output })
     }
 
     async fn tell(&mut self, order: &Order) -> Result<(), RuntimeError> {
@@ -291,11 +322,7 @@ impl Prepared for PreparedTree {
                 }
             }
             let endpoint = self.program.env.iter().find(|(name, _)| name == "SPIFFE_ENDPOINT_SOCKET").cloned();
-            let (asks, asked) = mpsc::channel(ASKS_MAX);
-            let (gone, code) = watch::channel(None);
-            tokio::spawn(tend::tend(Tended { supervisor, asked, gone, endpoint }));
-            let running = RunningTree { root: self.root, asks, code, place: self.place.clone() };
-            Ok(Arc::new(running) as Arc<dyn Running>)
+            Ok(RunningTree::start(self.root, supervisor, self.place.clone(), endpoint))
         }
         .boxed()
     }
@@ -316,9 +343,23 @@ struct RunningTree {
     asks: mpsc::Sender<Ask>,
     code: watch::Receiver<Option<i32>>,
     place: Place,
+    endpoint: Option<(String, String)>,
 }
 
 impl RunningTree {
+    /// Talks to its supervisor from now on.
+    fn start(
+        root: TreeRoot,
+        supervisor: Supervisor,
+        place: Place,
+        endpoint: Option<(String, String)>,
+    ) -> Arc<dyn Running> {
+        let (asks, asked) = mpsc::channel(ASKS_MAX);
+        let (gone, code) = watch::channel(None);
+        tokio::spawn(tend::tend(Tended { supervisor, asked, gone, endpoint: endpoint.clone() }));
+        Arc::new(Self { root, asks, code, place, endpoint })
+    }
+
     /// Sends an order, if there is still somebody to obey, and waits for the end.
     fn end(&self, order: Order) -> BoxFuture<'static, i32> {
         let (asks, gone) = (self.asks.clone(), self.wait());
@@ -375,6 +416,19 @@ impl Running for RunningTree {
         async move {
             gone.await;
             blocking(move || place.pack()).await
+        }
+        .boxed()
+    }
+
+    fn leave(&self) -> BoxFuture<'static, Option<KeptTree>> {
+        let (asks, root, endpoint) = (self.asks.clone(), self.root, self.endpoint.clone());
+        let Place { home, archive, log } = self.place.clone();
+        async move {
+            let (answer, answered) = oneshot::channel();
+            asks.send(Ask::Leave(answer)).await.ok()?;
+            drop(asks);
+            let tend::Left { inbox, files } = answered.await.ok()?;
+            Some(KeptTree { state: TreeState { root, home, archive, log, endpoint, inbox }, files })
         }
         .boxed()
     }

@@ -93,6 +93,11 @@ impl Process {
         self.stdin.as_mut().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
     }
 
+    /// Closes its standard input.
+    pub(crate) fn close(&mut self) {
+        drop(self.stdin.take());
+    }
+
     /// Waits for its end; the exit code, 128 + signal if a signal ended it.
     #[track_caller]
     pub(crate) fn ended(&mut self) -> i32 {

@@ -23,6 +23,9 @@ pub struct Begin {
     /// The actor's id; empty if one is to be generated.
     #[prost(string, tag = "2")]
     pub actor: ::prost::alloc::string::String,
+    /// The binding that this process has, if its connection to the node broke; empty for a new one.
+    #[prost(string, tag = "3")]
+    pub binding: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RunEvent {
@@ -52,6 +55,9 @@ pub struct Bound {
     pub endpoint: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub worker: ::prost::alloc::string::String,
+    /// To be named when coming back after the connection broke.
+    #[prost(string, tag = "6")]
+    pub binding: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ended {

@@ -4,6 +4,7 @@ use crate::runtime::control::{ExecOutcome, Notice, Order};
 use crate::runtime::process::{Supervisor, sweep};
 use crate::runtime::{ExecOutput, RuntimeError};
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -21,6 +22,25 @@ pub(super) enum Ask {
     Order(Order),
     /// To run a command.
     Exec { command: Vec<String>, timeout_ms: u64, answer: oneshot::Sender<Result<ExecOutput, RuntimeError>> },
+    /// To be let go of without an end.
+    Leave(oneshot::Sender<Left>),
+}
+
+/// A supervisor that nobody talks to: what it said and nobody has read, the socket to it, and the pipes of the program.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) inbox: Vec<u8>,
+    pub(super) files: Vec<OwnedFd>,
+}
+
+/// How talking to a supervisor came to an end.
+enum Attended {
+    /// The tree is gone, with this exit code.
+    Gone(i32),
+    /// The supervisor vanished without saying so.
+    Vanished,
+    /// Somebody else goes on.
+    Left(oneshot::Sender<Left>),
 }
 
 /// A tree and who is told about it.
@@ -42,15 +62,19 @@ struct Waiting {
 pub(super) async fn tend(tended: Tended) {
     let Tended { mut supervisor, mut asked, gone, endpoint } = tended;
     let mut waiting = BTreeMap::new();
-    let code = attend(&mut supervisor, &mut asked, &mut waiting).await;
+    let code = match attend(&mut supervisor, &mut asked, &mut waiting).await {
+        Attended::Gone(code) => Some(code),
+        Attended::Vanished => None,
+        Attended::Left(answer) => return leave(supervisor, answer).await,
+    };
     let Supervisor { pid, mut child, control, output, .. } = supervisor;
     // Closed first: a supervisor that does not speak properly is still one that must end.
     drop(control);
-    let status = child.wait().await;
+    child.wait().await;
     let code = match code {
         Some(code) => code,
         None => {
-            tracing::warn!(pid, ?status, "the supervisor of an actor ended without a word; its processes are killed");
+            tracing::warn!(pid, "the supervisor of an actor ended without a word; its processes are killed");
             sweep::sweep(pid, endpoint).await;
             KILLED
         }
@@ -61,12 +85,27 @@ pub(super) async fn tend(tended: Tended) {
     gone.send_replace(Some(code));
 }
 
-/// Passes orders and answers to and fro until the tree is gone. `None` if the supervisor vanished without saying so.
+/// If anything of it fails, the socket closes and the supervisor ends its tree.
+async fn leave(supervisor: Supervisor, answer: oneshot::Sender<Left>) {
+    let Supervisor { control, inbox, output, .. } = supervisor;
+    let left = async {
+        let control = OwnedFd::from(control.into_std()?);
+        let [out, err] = output.leave().await?;
+        Ok::<_, std::io::Error>(Left { inbox, files: vec![control, out, err] })
+    };
+    match left.await {
+        // Whoever asked may have gone away.
+        Ok(left) => drop(answer.send(left)),
+        Err(error) => tracing::error!(%error, "a program could not be left to another program of this node"),
+    }
+}
+
+/// Passes orders and answers to and fro until the tree is gone or left.
 async fn attend(
     supervisor: &mut Supervisor,
     asked: &mut mpsc::Receiver<Ask>,
     waiting: &mut BTreeMap<u64, Waiting>,
-) -> Option<i32> {
+) -> Attended {
     let mut next_id = 0;
     let mut listening = true;
     let mut end_by = None;
@@ -76,20 +115,23 @@ async fn attend(
                 tracing::warn!(pid = supervisor.pid, "the supervisor of an actor does not end its tree; it is felled");
                 sweep::fell(supervisor.pid).await;
                 // Its last word, if it has one after all, is not waited for.
-                let _ = supervisor.child.start_kill();
-                return None;
+                supervisor.child.start_kill();
+                return Attended::Vanished;
             }
             notice = supervisor.notice() => match notice {
-                Ok(Some(Notice::Exited { code })) => return Some(code),
+                Ok(Some(Notice::Exited { code })) => return Attended::Gone(code),
                 Ok(Some(Notice::Executed { id, outcome })) => answer(waiting.remove(&id), outcome),
                 Ok(Some(Notice::Ready | Notice::Started | Notice::Failed { .. })) => {}
-                Ok(None) | Err(_) => return None,
+                Ok(None) | Err(_) => return Attended::Vanished,
             },
             ask = asked.recv(), if listening => {
                 let order = match ask {
                     // Nobody holds the tree any more, so it must not go on.
                     None => { listening = false; Order::Kill }
                     Some(Ask::Order(order)) => order,
+                    Some(Ask::Leave(answer)) if end_by.is_none() => return Attended::Left(answer),
+                    // It is to end, and so it does.
+                    Some(Ask::Leave(_)) => continue,
                     Some(Ask::Exec { command, timeout_ms, answer }) => {
                         next_id += 1;
                         let name = command.first().cloned().unwrap_or_default();
