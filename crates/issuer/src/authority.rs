@@ -1,4 +1,4 @@
-//! The authority of a trust domain: its root, its intermediate when asked for one, and its JWT key.
+//! An authority of a trust domain: its root, its intermediate when asked for one, and its JWT key.
 //!
 //! Files in its directory, which is its own (mode 0700): `root.key.pem`, `root.cert.pem`, `intermediate.key.pem`,
 //! `intermediate.cert.pem` and `jwt.key.pem`. Each key is written before its certificate, so a crash during creation leaves
@@ -8,7 +8,10 @@
 //! operator may keep it elsewhere.
 //!
 //! Lives: a root 10 years, because replacing it means telling everybody who pinned it; an intermediate 1 year, renewed at
-//! a start after half of that. Rotation of roots and of JWT keys without a restart is not here yet.
+//! a start after half of that.
+//!
+//! Further authorities lie beside the first one; the names of their files begin with the first digits of their id. Files
+//! of an authority that the registry does not know (a crash before it was recorded) are never opened.
 
 mod custody;
 
@@ -16,7 +19,8 @@ use aws_lc_rs::rand;
 use credence_credential::bundle::thumbprint;
 use credence_credential::key::{KeyAlgorithm, KeyError, KeyPair};
 use credence_credential::key_file::{KeyFileError, Passphrase};
-use credence_credential::x509_svid::{BuildError, CaTemplate, SERIAL_BYTES, SigningCertificate, build_root};
+use credence_credential::x509_svid::{BuildError, CaTemplate, SERIAL_BYTES, SigningCertificate, build_root, inspect};
+use credence_model::authority::{AuthorityKeys, Der};
 use credence_model::id::Digest;
 use credence_model::refusal::Kind;
 use credence_model::spiffe_id::TrustDomain;
@@ -33,6 +37,9 @@ const ROOT_TTL_SECS: u64 = 10 * 365 * 86_400;
 const INTERMEDIATE_TTL_SECS: u64 = 365 * 86_400;
 /// How far before their making signing certificates begin, in seconds, for verifiers whose clocks are behind.
 const CUSHION_SECS: u64 = 60;
+
+/// How many hexadecimal digits of its id the names of an authority's files begin with.
+const PREFIX_DIGITS: usize = 16;
 
 const ROOT_KEY: &str = "root.key.pem";
 const ROOT_CERTIFICATE: &str = "root.cert.pem";
@@ -140,6 +147,14 @@ pub enum AuthorityError {
         /// What was asked for.
         wanted: KeyAlgorithm,
     },
+    /// The registry knows an authority whose files are not here.
+    #[error("authority: {} is missing, of the authority {id} that this trust domain's journal names; restore the directory from the backup that the journal is from", path.display())]
+    Missing {
+        /// The authority.
+        id: Digest,
+        /// The file that was looked for.
+        path: PathBuf,
+    },
     /// The root has expired.
     #[error("authority: {} has expired; make a new authority and give its bundle to everybody who trusts this one", .0.display())]
     Expired(PathBuf),
@@ -165,6 +180,7 @@ impl AuthorityError {
 /// The keys and certificates that a trust domain signs with.
 #[derive(Debug)]
 pub struct Authority {
+    id: Digest,
     pub(crate) root: Vec<u8>,
     /// What signs leaves: the root, or the intermediate.
     pub(crate) signer: SigningCertificate<KeyPair>,
@@ -175,20 +191,60 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Opens the authority in `dir`, or makes it there at the first start.
+    /// Opens the authority that the data directory began with, or makes it there at the first start.
     pub fn open_or_create(dir: &Path, config: &Config, now: Timestamp) -> Result<Self, AuthorityError> {
-        let custody = Custody::open(dir, config.passphrase.clone())?;
-        let root = open_root(&custody, config, now)?;
-        let jwt = open_key(&custody, JWT_KEY, config.jwt_algorithm())?;
+        let custody = Custody::open(dir, String::new(), config.passphrase.clone())?;
+        Self::open_in(&custody, config, now)
+    }
+
+    /// Makes a further authority beside those in `dir`. Its files are safely on disk when this returns; whether it counts
+    /// is for the registry to say.
+    pub fn create(dir: &Path, config: &Config, now: Timestamp) -> Result<Self, AuthorityError> {
+        let key = KeyPair::generate(config.algorithm).map_err(AuthorityError::Key)?;
+        let der = build_root(&ca_template(config, config.root_ttl_secs, now)?, &key).map_err(AuthorityError::Build)?;
+        let custody = Custody::open(dir, prefix(&Digest::of(&der)), config.passphrase.clone())?;
+        custody.write_key(ROOT_KEY, &key)?;
+        custody.write_certificate(ROOT_CERTIFICATE, &der)?;
+        Self::open_in(&custody, config, now)
+    }
+
+    /// Opens an authority that the registry knows. Nothing is made anew but an intermediate.
+    pub fn open(dir: &Path, id: &Digest, config: &Config, now: Timestamp) -> Result<Self, AuthorityError> {
+        let missing = |path: PathBuf| AuthorityError::Missing { id: *id, path };
+        let custody = custody_of(dir, id, config)?;
+        if custody.read_certificate(ROOT_CERTIFICATE)?.is_none_or(|root| Digest::of(&root) != *id) {
+            return Err(missing(Custody::open(dir, prefix(id), None)?.path(ROOT_CERTIFICATE)));
+        }
+        if custody.read_key(JWT_KEY)?.is_none() {
+            return Err(missing(custody.path(JWT_KEY)));
+        }
+        Self::open_in(&custody, config, now)
+    }
+
+    /// Removes the files of an authority, if they are there.
+    pub fn remove(dir: &Path, id: &Digest, config: &Config) -> Result<(), AuthorityError> {
+        let custody = custody_of(dir, id, config)?;
+        if custody.read_certificate(ROOT_CERTIFICATE)?.is_some_and(|root| Digest::of(&root) != *id) {
+            return Ok(());
+        }
+        // The certificate goes last: as long as it is there, it is known whose the other files are.
+        custody.remove(&[ROOT_KEY, INTERMEDIATE_KEY, JWT_KEY, INTERMEDIATE_CERTIFICATE])?;
+        custody.remove(&[ROOT_CERTIFICATE])
+    }
+
+    fn open_in(custody: &Custody, config: &Config, now: Timestamp) -> Result<Self, AuthorityError> {
+        let root = open_root(custody, config, now)?;
+        let id = Digest::of(&root);
+        let jwt = open_key(custody, JWT_KEY, config.jwt_algorithm())?;
         let jwt_key_id = thumbprint(jwt.public());
         if config.intermediate {
-            let signer = open_intermediate(&custody, config, &root, now)?;
+            let signer = open_intermediate(custody, config, &root, now)?;
             let intermediate = Some(signer.der().to_vec());
-            return Ok(Self { root, signer, intermediate, jwt, jwt_key_id });
+            return Ok(Self { id, root, signer, intermediate, jwt, jwt_key_id });
         }
         let key = custody.read_key(ROOT_KEY)?.ok_or_else(|| AuthorityError::MissingKey(custody.path(ROOT_KEY)))?;
-        let signer = join(&custody, ROOT_CERTIFICATE, &root, key)?;
-        Ok(Self { root, signer, intermediate: None, jwt, jwt_key_id })
+        let signer = join(custody, ROOT_CERTIFICATE, &root, key)?;
+        Ok(Self { id, root, signer, intermediate: None, jwt, jwt_key_id })
     }
 
     /// The trust domain that it signs for.
@@ -201,15 +257,43 @@ impl Authority {
         &self.root
     }
 
-    /// SHA-256 of the root certificate's DER: what join tokens carry.
-    pub fn root_digest(&self) -> Digest {
-        Digest::of(&self.root)
+    /// Its id: SHA-256 of the root certificate's DER, which is also what join tokens carry.
+    pub fn id(&self) -> Digest {
+        self.id
+    }
+
+    /// The public half, for the registry.
+    pub fn keys(&self) -> AuthorityKeys {
+        // It was read when the authority was opened; a root that says nothing here would be one that has expired.
+        let not_after = inspect(&self.root).map(|root| root.not_after).unwrap_or_default();
+        AuthorityKeys {
+            root: Der(self.root.clone()),
+            jwt_key: Der(self.jwt.public().spki().to_vec()),
+            jwt_key_id: self.jwt_key_id.clone(),
+            not_after,
+        }
     }
 
     /// When the certificate that signs leaves expires; no leaf outlives it.
     pub fn not_after(&self) -> Timestamp {
         self.signer.not_after()
     }
+}
+
+/// What the names of an authority's files begin with: enough of its id to tell it from every other.
+fn prefix(id: &Digest) -> String {
+    let id = id.to_string();
+    let digits = id.strip_prefix("sha256:").unwrap_or(&id);
+    format!("{}.", digits.get(..PREFIX_DIGITS).unwrap_or(digits))
+}
+
+/// The files of an authority: under its own name, or under none if it is the one that the directory began with.
+fn custody_of(dir: &Path, id: &Digest, config: &Config) -> Result<Custody, AuthorityError> {
+    let named = Custody::open(dir, prefix(id), config.passphrase.clone())?;
+    if named.path(ROOT_CERTIFICATE).exists() {
+        return Ok(named);
+    }
+    Custody::open(dir, String::new(), config.passphrase.clone())
 }
 
 /// The root certificate, made at the first start, checked at every other.
@@ -222,7 +306,7 @@ fn open_root(custody: &Custody, config: &Config, now: Timestamp) -> Result<Vec<u
         return Ok(der);
     };
     let damaged = |why: String| AuthorityError::Damaged { path: path.clone(), why };
-    let root = credence_credential::x509_svid::inspect(&der).map_err(|error| damaged(error.to_string()))?;
+    let root = inspect(&der).map_err(|error| damaged(error.to_string()))?;
     if let Some(violation) = root.violations.first() {
         return Err(damaged(violation.clone()));
     }

@@ -1,6 +1,7 @@
 //! `apply`: the only way the state ever changes. It takes every recorded entry as true and never refuses.
 
 mod actor;
+mod authority;
 mod catalogue;
 mod hold;
 mod node;
@@ -16,6 +17,7 @@ pub fn apply(state: &mut State, entry: &Entry) {
     }
     state.last_index = entry.index;
     state.last_at = entry.at;
+    authority::signed(state, &entry.event);
     match &entry.event {
         Event::SettingsChanged { settings } => state.settings = settings.clone(),
         Event::CommandAnswered { key, command, answer } => {
@@ -28,6 +30,11 @@ pub fn apply(state: &mut State, entry: &Entry) {
         | Event::ClassDeleted { .. }
         | Event::PoolApplied { .. }
         | Event::PoolDeleted { .. } => catalogue::apply(state, entry),
+        Event::AuthorityPrepared { .. }
+        | Event::AuthorityActivated { .. }
+        | Event::AuthorityTainted { .. }
+        | Event::AuthorityWithdrawn { .. }
+        | Event::AuthorityRetired { .. } => authority::apply(state, entry),
         Event::CellStarted {}
         | Event::JoinTokenCreated { .. }
         | Event::NodeAttested { .. }
@@ -37,6 +44,7 @@ pub fn apply(state: &mut State, entry: &Entry) {
         | Event::NodeLost { .. }
         | Event::NodeDeleted { .. }
         | Event::KeysOffered { .. }
+        | Event::BundleHeld { .. }
         | Event::WorkerRegistered { .. }
         | Event::WorkerDraining { .. }
         | Event::WorkerGone { .. } => node::apply(state, entry),

@@ -1,6 +1,7 @@
 //! Commands: what can be asked of the state machine, and what it answers.
 
 use crate::actor::{ActorState, Outcome, UnbindMode};
+use crate::authority::{AuthorityKeys, AuthorityState};
 use crate::caller::Caller;
 use crate::class::ClassSpec;
 use crate::hold::HoldCause;
@@ -44,6 +45,38 @@ pub enum Command {
     Start(Settings),
     /// The configuration was read again, with these settings.
     Configure(Settings),
+    /// The keys that a data directory began with become its first authority.
+    AdoptAuthority {
+        /// Their public half.
+        keys: AuthorityKeys,
+    },
+    /// Puts an authority into the bundle, from which it does not sign yet.
+    PrepareAuthority {
+        /// Its public half. Made anew by every try, so a retry is known without it.
+        #[serde(skip)]
+        keys: AuthorityKeys,
+    },
+    /// Has a prepared authority sign from now on; the one that did becomes an old one.
+    ActivateAuthority {
+        /// Its id.
+        authority: Digest,
+        /// Whether connected nodes that do not know it yet are no obstacle.
+        force: bool,
+    },
+    /// Says that an old authority's key is in wrong hands: what it signed is replaced at once.
+    TaintAuthority {
+        /// Its id.
+        authority: Digest,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Takes an authority out of the bundle and removes its keys.
+    RetireAuthority {
+        /// Its id.
+        authority: Digest,
+        /// Whether credentials that it signed and that are still valid are no obstacle.
+        force: bool,
+    },
     /// Creates or revises a class.
     ApplyClass {
         /// The class.
@@ -218,6 +251,13 @@ pub enum Report {
     Leaving,
     /// It holds these keys; the server has checked the proofs of possession.
     KeysOffered(Vec<Digest>),
+    /// It and all its endpoints hold the bundle of this sequence.
+    BundleHeld {
+        /// The sequence.
+        sequence: u64,
+        /// Whether nothing that a tainted authority signed is left with it.
+        reissued: bool,
+    },
     /// The actor runs and its identity is served.
     Running(Held),
     /// The binding is over on the node: processes, sockets and keys are gone.
@@ -308,6 +348,19 @@ pub enum Answer {
         /// What the node must end, because the registry says so.
         #[n(1)]
         unbind: Vec<Unbind>,
+    },
+    /// An authority as it is now.
+    #[n(5)]
+    Authority {
+        /// Its id.
+        #[n(0)]
+        authority: Digest,
+        /// Where it is in its life.
+        #[n(1)]
+        state: AuthorityState,
+        /// Whether the command changed anything.
+        #[n(2)]
+        changed: bool,
     },
 }
 

@@ -1,6 +1,7 @@
 //! `decide`: what a command leads to. Pure: the same state, command, time and entropy give the same events, always.
 
 mod actor;
+mod authority;
 mod binding;
 mod catalogue;
 mod clock;
@@ -74,6 +75,11 @@ fn decide_anew(state: &State, command: &Command, moment: Moment) -> Result<Decis
         Command::Hold { cause } => hold::hold(state, cause),
         Command::Release { reason } => hold::release(state, reason.as_ref(), now),
         Command::Schedule => Ok(resume::schedule(state, moment)),
+        Command::AdoptAuthority { keys } => authority::adopt(state, keys, now),
+        Command::PrepareAuthority { keys } => authority::prepare(state, keys, now),
+        Command::ActivateAuthority { authority, force } => authority::activate(state, authority, *force),
+        Command::TaintAuthority { authority, reason } => authority::taint(state, authority, reason.as_ref()),
+        Command::RetireAuthority { authority, force } => authority::retire(state, authority, *force, now),
         Command::ApplyClass { .. } => catalogue::apply_class(state, command),
         Command::EnableClass { class, revision, enabled } => catalogue::enable(state, class, *revision, *enabled),
         Command::DeleteClass { class } => catalogue::delete_class(state, class),

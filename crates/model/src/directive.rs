@@ -133,13 +133,14 @@ pub fn directives(state: &State, entry: &Entry) -> Vec<Directive> {
                     claims: claims(state, actor, held)?,
                     issued_at: Timestamp::from_secs(entry.at.as_secs()),
                     expires_at: *expires_at,
+                    authority: signer(state),
                 };
                 Some(Directive::Jwt { node: held.node.clone(), binding: *binding, order })
             })
         }
         Event::NodeAttested { node, key, not_after, .. } | Event::NodeRenewed { node, key, not_after } => {
             let subject = state.settings.templates.node_id(&state.settings.trust_domain, node);
-            let order = plain_order(subject, *key, entry.at, *not_after);
+            let order = plain_order(state, subject, *key, entry.at, *not_after);
             Some(Directive::NodeSvid { node: node.clone(), order })
         }
         Event::NodeAttached { node, session, .. } => {
@@ -164,7 +165,7 @@ pub fn directives(state: &State, entry: &Entry) -> Vec<Directive> {
 /// The order for the control plane's own X.509-SVID.
 pub fn server_order(state: &State, key: Digest, now: Timestamp, ttl_secs: u64) -> X509Order {
     let subject = state.settings.templates.server_id(&state.settings.trust_domain);
-    plain_order(subject, key, now, Timestamp::from_secs(now.as_secs() + ttl_secs))
+    plain_order(state, subject, key, now, Timestamp::from_secs(now.as_secs() + ttl_secs))
 }
 
 fn bind(state: &State, entry: &Entry) -> Option<Bind> {
@@ -203,12 +204,17 @@ fn x509_order(
     not_after: Timestamp,
 ) -> Option<X509Order> {
     let claims = claims(state, actor, held)?;
-    Some(X509Order { claims: Some(claims), ..plain_order(state.spiffe_id(actor), key, at, not_after) })
+    Some(X509Order { claims: Some(claims), ..plain_order(state, state.spiffe_id(actor), key, at, not_after) })
 }
 
-fn plain_order(subject: SpiffeId, key: Digest, at: Timestamp, not_after: Timestamp) -> X509Order {
+/// The authority that signs at this moment. An order keeps it, so that what is signed later is what was recorded.
+fn signer(state: &State) -> Option<Digest> {
+    state.authorities.active().map(|active| active.id)
+}
+
+fn plain_order(state: &State, subject: SpiffeId, key: Digest, at: Timestamp, not_after: Timestamp) -> X509Order {
     let not_before = Timestamp::from_secs(at.minus_secs(NOT_BEFORE_CUSHION_SECS).as_secs());
-    X509Order { subject, key, claims: None, not_before, not_after }
+    X509Order { subject, key, claims: None, not_before, not_after, authority: signer(state) }
 }
 
 fn claims(state: &State, actor: &Actor, held: &Binding) -> Option<Claims> {

@@ -8,8 +8,12 @@
 //! optional fields at the end of a variant. The Merkle log is built over exactly these bytes.
 //! `docs/formats/entry.md` shows them with an example.
 
+mod entry;
+
+pub use entry::{Entry, EntryError, FORMAT};
+
 use crate::actor::{Outcome, UnbindMode};
-use crate::caller::Caller;
+use crate::authority::AuthorityKeys;
 use crate::class::ClassSpec;
 use crate::command::Answer;
 use crate::hold::{HoldCause, Release};
@@ -23,68 +27,6 @@ use crate::worker::WorkerKind;
 use minicbor::{Decode, Encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// The format of entries that this version writes.
-pub const FORMAT: u8 = 1;
-
-/// One entry of the journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
-#[cbor(array)]
-pub struct Entry {
-    /// Always [`FORMAT`] in entries of this version.
-    #[n(0)]
-    pub format: u8,
-    /// Its number, counted from 1 without gaps.
-    #[n(1)]
-    pub index: u64,
-    /// When it was decided.
-    #[n(2)]
-    pub at: Timestamp,
-    /// Who asked.
-    #[n(3)]
-    pub caller: Caller,
-    /// What happened.
-    #[n(4)]
-    pub event: Event,
-}
-
-/// Why stored bytes are not an entry.
-#[derive(Debug, thiserror::Error)]
-pub enum EntryError {
-    /// The bytes are not an entry of any known format.
-    #[error("not a journal entry: {0}")]
-    Malformed(#[source] minicbor::decode::Error),
-    /// Another version wrote it.
-    #[error("entry {index} has format {format}; this version reads format {FORMAT} only, use a newer one")]
-    Format {
-        /// The format it has.
-        format: u8,
-        /// Its number.
-        index: u64,
-    },
-}
-
-impl Entry {
-    /// The canonical bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(128);
-        // Nothing refuses to be written; should that ever change, no reader accepts an empty entry.
-        if minicbor::encode(self, &mut bytes).is_err() {
-            bytes.clear();
-        }
-        bytes
-    }
-
-    /// Reads the canonical bytes.
-    pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
-        let entry: Self = minicbor::decode(bytes).map_err(EntryError::Malformed)?;
-        if entry.format == FORMAT {
-            Ok(entry)
-        } else {
-            Err(EntryError::Format { format: entry.format, index: entry.index })
-        }
-    }
-}
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
@@ -482,6 +424,69 @@ pub enum Event {
         /// End of the credential.
         #[n(4)]
         expires_at: Timestamp,
+    },
+    /// An authority came into the bundle.
+    #[n(33)]
+    AuthorityPrepared {
+        /// Its id: SHA-256 of its root certificate.
+        #[n(0)]
+        authority: Digest,
+        /// Its public half.
+        #[n(1)]
+        keys: AuthorityKeys,
+    },
+    /// An authority signs from now on, and the one before it does not any more.
+    #[n(34)]
+    AuthorityActivated {
+        /// Its id.
+        #[n(0)]
+        authority: Digest,
+        /// Whether connected nodes did not know it yet.
+        #[n(1)]
+        forced: bool,
+    },
+    /// An authority's key is in wrong hands; what it signed is to be replaced.
+    #[n(35)]
+    AuthorityTainted {
+        /// Its id.
+        #[n(0)]
+        authority: Digest,
+        /// Why, in the administrator's words.
+        #[n(1)]
+        reason: Option<String>,
+    },
+    /// A tainted authority left the bundle.
+    #[n(36)]
+    AuthorityWithdrawn {
+        /// Its id.
+        #[n(0)]
+        authority: Digest,
+        /// Whether every connected node had replaced what it signed; else the time for that was over.
+        #[n(1)]
+        reissued: bool,
+    },
+    /// An authority is gone.
+    #[n(37)]
+    AuthorityRetired {
+        /// Its id.
+        #[n(0)]
+        authority: Digest,
+        /// Whether credentials that it signed were still valid.
+        #[n(1)]
+        forced: bool,
+    },
+    /// A node and all its endpoints hold a bundle.
+    #[n(38)]
+    BundleHeld {
+        /// The node.
+        #[n(0)]
+        node: NodeName,
+        /// The bundle's sequence.
+        #[n(1)]
+        sequence: u64,
+        /// Whether nothing that a tainted authority signed is left there.
+        #[n(2)]
+        reissued: bool,
     },
     /// The control plane is held: nothing is bound, issued or changed until it is released. Again, if more was seen.
     #[n(40)]

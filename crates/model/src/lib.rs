@@ -7,6 +7,7 @@
 pub mod actor;
 pub mod actors;
 pub mod apply;
+pub mod authority;
 pub mod caller;
 pub mod canonical_json;
 pub mod class;

@@ -68,6 +68,10 @@ pub struct Node {
     pub workers: BTreeSet<WorkerRef>,
     /// SHA-256 digests of keys that it holds and whose possession the server has checked, first one next.
     pub reservoir: VecDeque<Digest>,
+    /// Sequence of the bundle that it and all its endpoints hold, as it said on its present stream; 0 before.
+    pub bundle_held: u64,
+    /// Sequence up to which nothing of a tainted authority is left with it.
+    pub reissued: u64,
 }
 
 impl Node {

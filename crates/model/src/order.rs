@@ -42,6 +42,7 @@ pub struct X509Order {
     pub(crate) claims: Option<Claims>,
     pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
+    pub(crate) authority: Option<Digest>,
 }
 
 impl X509Order {
@@ -69,6 +70,11 @@ impl X509Order {
     pub fn not_after(&self) -> Timestamp {
         self.not_after
     }
+
+    /// Who signs it; `None` where the registry knows no authority yet.
+    pub fn authority(&self) -> Option<Digest> {
+        self.authority
+    }
 }
 
 /// An order for a JWT-SVID.
@@ -79,6 +85,7 @@ pub struct JwtOrder {
     pub(crate) claims: Claims,
     pub(crate) issued_at: Timestamp,
     pub(crate) expires_at: Timestamp,
+    pub(crate) authority: Option<Digest>,
 }
 
 impl JwtOrder {
@@ -105,5 +112,10 @@ impl JwtOrder {
     /// The `exp` claim; whole seconds.
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
+    }
+
+    /// Who signs it; `None` where the registry knows no authority yet.
+    pub fn authority(&self) -> Option<Digest> {
+        self.authority
     }
 }

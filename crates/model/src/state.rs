@@ -2,6 +2,7 @@
 
 use crate::actor::Actor;
 use crate::actors::Actors;
+use crate::authority::Authorities;
 use crate::class::Class;
 use crate::command::Answer;
 use crate::hold::{Hold, LostTime};
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Format of [`State::encode`]; another one means: replay the journal instead.
-const SNAPSHOT_FORMAT: u32 = 4;
+const SNAPSHOT_FORMAT: u32 = 5;
 
 /// The registry. What grows with the number of actors is in maps that share their nodes, so a clone costs what is bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub struct State {
     pub last_index: u64,
     /// Time of that entry.
     pub last_at: Timestamp,
+    /// What is signed with.
+    pub authorities: Authorities,
     /// The catalogue.
     pub classes: BTreeMap<ClassRef, Class>,
     /// All pools.
@@ -94,6 +97,7 @@ impl Default for State {
             settings: Settings::new(TrustDomain::unset()),
             last_index: 0,
             last_at: Timestamp::default(),
+            authorities: Authorities::default(),
             classes: BTreeMap::new(),
             pools: BTreeMap::new(),
             nodes: BTreeMap::new(),

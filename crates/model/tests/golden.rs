@@ -2,6 +2,7 @@
 
 use crate::world::{actor, binding, name, settings, spec, worker};
 use credence_model::actor::{ActorState, Outcome, UnbindMode};
+use credence_model::authority::{AuthorityKeys, AuthorityState, Der};
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Unbind};
 use credence_model::event::{Entry, Event, FORMAT};
@@ -90,6 +91,12 @@ fn events() -> Vec<(Caller, Event)> {
         Outcome::LeaseOver,
     ];
     let modes = [UnbindMode::Suspend, UnbindMode::Terminate, UnbindMode::Quarantine, UnbindMode::Drop];
+    let keys = AuthorityKeys {
+        root: Der(vec![0x30, 0x01]),
+        jwt_key: Der(vec![0x30, 0x02]),
+        jwt_key_id: "kid".into(),
+        not_after: at,
+    };
     let mut events = vec![
         (Caller::System, Event::SettingsChanged { settings: settings() }),
         (Caller::System, Event::CellStarted {}),
@@ -183,6 +190,17 @@ fn events() -> Vec<(Caller, Event)> {
                 release: Release { epoch_floor: Epoch(1_000_002), bundle_floor: 1, reason: Some("drill".into()) },
             },
         ),
+    ]);
+    // Later versions add at the end: the lines above keep their numbers.
+    let answer = Answer::Authority { authority: key, state: AuthorityState::Prepared, changed: true };
+    events.extend([
+        (admin(), Event::AuthorityPrepared { authority: key, keys }),
+        (admin(), Event::AuthorityActivated { authority: key, forced: false }),
+        (admin(), Event::AuthorityTainted { authority: key, reason: Some("stolen".into()) }),
+        (Caller::System, Event::AuthorityWithdrawn { authority: key, reissued: true }),
+        (admin(), Event::AuthorityRetired { authority: key, forced: true }),
+        (node(), Event::BundleHeld { node: name("alpha"), sequence: 7, reissued: true }),
+        (admin(), Event::CommandAnswered { key, command: key, answer }),
     ]);
     events
 }

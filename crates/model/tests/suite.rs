@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod authority;
 mod explain;
 mod format;
 mod golden;

@@ -14,25 +14,38 @@ use zeroize::Zeroizing;
 /// Largest file that is read, in bytes: a key or a certificate in PEM is far smaller.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// The directory with the files of one authority.
+/// The files of one authority in the directory of all.
 pub(super) struct Custody {
     dir: PathBuf,
+    /// What the names of its files begin with; nothing for the authority that a data directory began with.
+    prefix: String,
     passphrase: Option<Arc<Passphrase>>,
 }
 
 impl Custody {
     /// Opens the directory, making it with mode 0700 if it is not there; refuses one that others can enter.
-    pub(super) fn open(dir: &Path, passphrase: Option<Arc<Passphrase>>) -> Result<Self, AuthorityError> {
+    pub(super) fn open(dir: &Path, prefix: String, passphrase: Option<Arc<Passphrase>>) -> Result<Self, AuthorityError> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create", dir))?;
         let mode = fs::metadata(dir).map_err(failed("read", dir))?.mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(AuthorityError::Exposed { path: dir.to_owned(), mode, wanted: 0o700 });
         }
-        Ok(Self { dir: dir.to_owned(), passphrase })
+        Ok(Self { dir: dir.to_owned(), prefix, passphrase })
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
+        self.dir.join(format!("{}{name}", self.prefix))
+    }
+
+    /// Removes files that are there, and makes sure that they stay away.
+    pub(super) fn remove(&self, names: &[&str]) -> Result<(), AuthorityError> {
+        for path in names.iter().map(|name| self.path(name)) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &path)(error)),
+                _ => {}
+            }
+        }
+        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(failed("sync", &self.dir))
     }
 
     /// Reads a private key; none when the file is not there. Refuses a file that others can read. With a passphrase, a

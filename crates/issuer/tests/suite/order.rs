@@ -164,7 +164,7 @@ fn another_key_than_the_ordered_one_is_never_certified() {
 fn no_leaf_outlives_the_certificate_that_signed_it() {
     let key = KeyPair::generate(KeyAlgorithm::EcdsaP256).expect("a key");
     let house = House::new(KeyAlgorithm::EcdsaP256, false, Digest::of(b"node"), Digest::of(b"actor"));
-    let end = house.issuer.authority().not_after();
+    let end = house.issuer.authorities()[0].not_after();
     let sign = |start: Timestamp| {
         let order = server_order(&house.state, key.public().digest(), start, 3600);
         house.issuer.x509(&order, key.public().spki(), ServerNames::default(), [7; 16])

@@ -35,6 +35,12 @@ pub(super) fn apply(state: &mut State, entry: &Entry) {
             node.reservoir.extend(keys);
             node.reservoir.truncate(RESERVOIR_KEYS_MAX);
         }),
+        Event::BundleHeld { node, sequence, reissued } => with_node(state, node, |node| {
+            node.bundle_held = node.bundle_held.max(*sequence);
+            if *reissued {
+                node.reissued = node.reissued.max(*sequence);
+            }
+        }),
         Event::WorkerRegistered { worker, node, kind } => register(state, entry, worker, node, *kind),
         Event::WorkerDraining { worker } => state.with_worker(worker, |worker| worker.state = WorkerState::Draining),
         Event::WorkerGone { worker } => remove(state, worker),
@@ -74,6 +80,8 @@ fn attest(state: &mut State, entry: &Entry) {
         lease_ms: state.settings.lease_ms,
         workers: BTreeSet::new(),
         reservoir: VecDeque::new(),
+        bundle_held: 0,
+        reissued: 0,
     });
     node.grants.clone_from(grants);
     node.key = *key;
@@ -89,6 +97,8 @@ fn attach(state: &mut State, entry: &Entry, name: &NodeName, session: u64, worke
         node.lease_ms = lease_ms;
         node.heard_at = entry.at;
         node.reservoir.clear();
+        // It says anew what it holds: its files may be older than what it said before.
+        (node.bundle_held, node.reissued) = (0, 0);
     });
     for worker in workers {
         if state.workers.contains_key(worker) {

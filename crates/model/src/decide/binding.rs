@@ -4,6 +4,7 @@
 //! present epoch. Whatever comes late is `stale`.
 
 use super::actor::created;
+use super::authority::hold_bundle;
 use super::node::{find_node, leave};
 use super::resume::{Place, admit, bind_event, eligible, end_binding, expiry};
 use super::{Decision, Moment};
@@ -38,6 +39,7 @@ pub(super) fn report(
         Report::Detached => Ok(Decision::done(vec![Event::NodeLost { node: name.clone() }])),
         Report::Leaving => Ok(leave(state, node)),
         Report::KeysOffered(keys) => offer_keys(node, keys),
+        Report::BundleHeld { sequence, reissued } => hold_bundle(state, name, *sequence, *reissued),
         Report::Running(held) => running(state, name, held),
         Report::Ended { held, outcome, archive } => {
             let (actor, _) = holder(state, name, held)?;
