@@ -51,6 +51,15 @@ pub(crate) enum Event {
         /// Where the chain goes.
         answer: oneshot::Sender<Chain>,
     },
+    /// The newest bundle is in the node's files.
+    BundleKept {
+        /// Its sequence.
+        sequence: u64,
+        /// Whether nothing of a tainted authority is left.
+        reissued: bool,
+    },
+    /// Somebody wants to see every chain that is served.
+    Chains(oneshot::Sender<Vec<Chain>>),
     /// An actor wants a JWT-SVID.
     Mint {
         /// Its binding.

@@ -5,6 +5,7 @@ use crate::clock::wall;
 use crate::endpoint::{Identity, Served};
 use crate::event::Event;
 use crate::reservoir;
+use crate::trust::{Signing, is_signed_by, soon};
 use credence_credential::bundle::Bundle;
 use credence_credential::key::KeyPair;
 use credence_credential::x509_svid::{self, VerifiedX509Svid};
@@ -70,6 +71,7 @@ pub(crate) async fn keep(
     held: Held,
     served: Arc<watch::Sender<Served>>,
     mut bundles: watch::Receiver<Arc<Bundle>>,
+    mut signing: watch::Receiver<Signing>,
     events: mpsc::Sender<Event>,
 ) {
     bundles.mark_changed();
@@ -83,18 +85,38 @@ pub(crate) async fn keep(
                 let newest = Arc::clone(&bundles.borrow_and_update());
                 replace(&served, |identity, _| Served::Live { identity: Arc::clone(identity), bundle: newest });
             }
+            changed = signing.changed() => {
+                if changed.is_err() {
+                    return std::future::pending().await;
+                }
+                signing.mark_unchanged();
+                if is_tainted(&served, &signing) {
+                    renew_at = renew_at.min(soon());
+                }
+            }
             () = tokio::time::sleep_until(renew_at) => {
                 renew_at = match renew(held, &served, &bundles, &events).await {
                     Some(fresh) => {
                         let identity = Arc::new(fresh);
                         replace(&served, |_, bundle| Served::Live { identity, bundle: Arc::clone(bundle) });
+                        // It may have been signed just before its authority was tainted.
+                        let due = if is_tainted(&served, &signing) { soon() } else { due(&served) };
                         // A clock that is wrong must not make it one renewal after the other.
-                        due(&served).max(Instant::now() + jittered(Duration::from_millis(PAUSE_MS)))
+                        due.max(Instant::now() + jittered(Duration::from_millis(PAUSE_MS)))
                     }
                     None => Instant::now() + jittered(Duration::from_millis(PAUSE_MS)),
                 };
             }
         }
+    }
+}
+
+/// Whether what is served was signed by a tainted authority.
+fn is_tainted(served: &watch::Sender<Served>, signing: &watch::Receiver<Signing>) -> bool {
+    let tainted = signing.borrow().tainted.clone();
+    match &*served.borrow() {
+        Served::Live { identity, bundle } => is_signed_by(&identity.chain, &tainted, bundle),
+        Served::Ended => false,
     }
 }
 

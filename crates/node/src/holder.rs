@@ -17,6 +17,7 @@ use crate::freshness;
 use crate::handover::{BindingState, LeftBinding, Line};
 use crate::runtime::{Driver, KeptTree};
 use crate::transfer::ChannelWatch;
+use crate::trust::Signing;
 use credence_attest::process_tree::TreeRoot;
 use credence_credential::bundle::Bundle;
 use credence_model::actor::UnbindMode;
@@ -40,6 +41,8 @@ pub(crate) struct Workshop {
     pub(crate) events: mpsc::Sender<Event>,
     /// The trust domain's present bundle.
     pub(crate) bundles: watch::Receiver<Arc<Bundle>>,
+    /// Who signs, and what is to be replaced.
+    pub(crate) signing: watch::Receiver<Signing>,
     /// The present way to the control plane.
     pub(crate) channel: ChannelWatch,
 }
@@ -60,6 +63,23 @@ pub(crate) struct Reins {
 }
 
 impl Reins {
+    /// Gives every reader of the endpoint this bundle; nothing if it is over.
+    pub(crate) fn take_bundle(&self, newest: &Arc<Bundle>) {
+        self.served.send_if_modified(|now| {
+            let Served::Live { bundle, .. } = now else { return false };
+            *bundle = Arc::clone(newest);
+            true
+        });
+    }
+
+    /// The certificates that are served now.
+    pub(crate) fn chain(&self) -> Option<Vec<Vec<u8>>> {
+        match &*self.served.borrow() {
+            Served::Live { identity, .. } => Some(identity.chain.clone()),
+            Served::Ended => None,
+        }
+    }
+
     /// Ends the binding, or ends it more harshly than before. Under the harsh modes nothing is served from this instant.
     pub(crate) fn stop(&self, mode: UnbindMode) {
         if is_harsh(mode) {
@@ -213,8 +233,8 @@ impl Holder {
 
     /// Keeps the identity fresh; never resolves.
     fn fresh(&self) -> impl Future<Output = ()> + Send + use<> {
-        let Workshop { bundles, events, .. } = &*self.workshop;
-        freshness::keep(self.held(), Arc::clone(&self.served), bundles.clone(), events.clone())
+        let Workshop { bundles, signing, events, .. } = &*self.workshop;
+        freshness::keep(self.held(), Arc::clone(&self.served), bundles.clone(), signing.clone(), events.clone())
     }
 }
 

@@ -19,6 +19,7 @@ use crate::mark::Marks;
 use crate::meter::Meters;
 use crate::reservoir::Reservoir;
 use crate::runtime::Running;
+use crate::trust::Signing;
 use credence_attest::process_tree::TreeRoot;
 use credence_credential::bundle::Bundle;
 use credence_model::id::{ActorRef, BindingId, WorkerRef};
@@ -43,6 +44,7 @@ pub(crate) struct HubParts {
     pub(crate) trust_domain: TrustDomain,
     pub(crate) workshop: Arc<Workshop>,
     pub(crate) bundles: watch::Sender<Arc<Bundle>>,
+    pub(crate) signing: watch::Sender<Signing>,
     pub(crate) connected: watch::Sender<bool>,
     pub(crate) meters: Meters,
     pub(crate) log_dir: PathBuf,
@@ -160,6 +162,11 @@ impl Hub {
             Event::Holder { binding, event } => self.holder_told(binding, event),
             Event::Renew { held, csr, answer } => self.renew(held, csr, answer),
             Event::RenewNode { csr, answer } => self.renew_node(csr, answer),
+            Event::BundleKept { sequence, reissued } => self.bundle_kept(sequence, reissued),
+            Event::Chains(answer) => {
+                // Whoever asked may have gone away.
+                let _ = answer.send(self.holders.values().filter_map(|held| held.reins.chain()).collect());
+            }
             Event::Mint { held, audience, answer } => self.mint(held, audience, answer),
             Event::Run(run) => self.run(run),
             Event::HandOver(answer) => self.make_way(answer),

@@ -123,8 +123,7 @@ impl NodeIdentity {
 
     /// Writes it to the data directory: the bundle first, because it is of use without the identity and not the other way.
     pub(crate) fn save(&self, dir: &Path, passphrase: Option<&Passphrase>) -> Result<(), IdentityError> {
-        let document = bundle::write(&self.bundle).map_err(|error| IdentityError::Unfit(error.to_string()))?;
-        replace(&dir.join(BUNDLE_FILE), document.as_bytes())?;
+        save_bundle(&self.bundle, dir)?;
         let blocks = self.chain.iter().map(|der| pem::write(Label::Certificate, der));
         let key = key_file::write(&self.key, passphrase).map_err(|error| IdentityError::Unfit(error.to_string()))?;
         let blocks: Vec<_> = blocks.chain([key]).collect();
@@ -137,6 +136,11 @@ impl NodeIdentity {
     /// Its SPIFFE ID and its validity.
     pub(crate) fn svid(&self) -> &VerifiedX509Svid {
         &self.svid
+    }
+
+    /// Its certificates in DER, leaf first.
+    pub(crate) fn chain(&self) -> &[Vec<u8>] {
+        &self.chain
     }
 
     /// Its certificate in DER.
@@ -167,6 +171,12 @@ pub(crate) fn server_rule(trust_domain: Option<TrustDomain>, path: &str) -> Peer
     let path = path.to_owned();
     let is_server = move |id: &SpiffeId| id.path() == path && trust_domain.as_ref().is_none_or(|known| id.is_in(known));
     PeerRule::Where(std::sync::Arc::new(move |peer| is_server(&peer.id)))
+}
+
+/// Writes a bundle to the data directory.
+pub(crate) fn save_bundle(bundle: &Bundle, dir: &Path) -> Result<(), IdentityError> {
+    let document = bundle::write(bundle).map_err(|error| IdentityError::Unfit(error.to_string()))?;
+    replace(&dir.join(BUNDLE_FILE), document.as_bytes())
 }
 
 /// Reads a SPIFFE bundle document.

@@ -23,3 +23,4 @@ pub mod runtime;
 mod session;
 pub mod start;
 mod transfer;
+mod trust;

@@ -6,7 +6,6 @@ use crate::config::Config;
 use crate::dial::Dial;
 use crate::endpoint::socket_name;
 use crate::event::{EVENTS_MAX, Event};
-use crate::freshness;
 use crate::handover::{self, Handover, HandoverError, Inherited};
 use crate::holder::Workshop;
 use crate::hub::{Hub, HubParts};
@@ -14,12 +13,10 @@ use crate::identity::{IdentityError, NodeIdentity};
 use crate::local;
 use crate::meter::Meters;
 use crate::observe::Watched;
-use crate::reservoir;
 use crate::runtime::process::{ProcessDriver, ProcessSettings};
 use crate::runtime::{Driver, RuntimeError};
 use crate::session::Session;
-use credence_credential::bundle::Bundle;
-use credence_credential::key_file::Passphrase;
+use crate::trust::{Keeper, Signing};
 use credence_model::id::{BindingId, NodeName};
 use credence_telemetry::door;
 use std::collections::BTreeSet;
@@ -30,10 +27,9 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use zeroize::Zeroizing;
 
@@ -42,9 +38,6 @@ const STATE_DIR: &str = "state";
 const LOG_DIR: &str = "logs";
 /// Name of the socket for local programs.
 const LOCAL_SOCKET: &str = "node.sock";
-/// How long the control plane may take to renew the node's SVID, and the pause after it did not, in seconds.
-const RENEW_SECS_MAX: u64 = 10;
-const RENEW_AGAIN_SECS: u64 = 30;
 
 /// Why a node does not start. Each says what to do.
 #[derive(Debug, Error)]
@@ -164,6 +157,7 @@ impl Node {
         let trust_domain = identity.trust_domain();
         let (events, happening) = mpsc::channel(EVENTS_MAX);
         let (bundles, bundle) = watch::channel(Arc::new(identity.bundle().clone()));
+        let (signings, signing) = watch::channel(Signing::default());
         let (identities, identity) = watch::channel(Arc::new(identity));
         let (channels, channel) = watch::channel(None);
         let (connections, connected) = watch::channel(false);
@@ -174,6 +168,7 @@ impl Node {
             incoming_dir,
             events: events.clone(),
             bundles: bundle.clone(),
+            signing: signing.clone(),
             channel,
         };
         let meters = Meters::default();
@@ -182,6 +177,7 @@ impl Node {
             trust_domain,
             workshop: Arc::new(workshop),
             bundles,
+            signing: signings,
             connected: connections,
             meters: meters.clone(),
             log_dir: config.data_dir.join(LOG_DIR),
@@ -201,8 +197,16 @@ impl Node {
         let mut others = JoinSet::new();
         others.spawn(session.keep_open());
         others.spawn(local::serve(listener, events.clone()));
-        let kept = Kept { dir: config.data_dir.clone(), passphrase: config.passphrase.clone() };
-        others.spawn(keep_identity(kept, identities, bundle, connected.clone(), events.clone()));
+        let keeper = Keeper {
+            dir: config.data_dir.clone(),
+            passphrase: config.passphrase.clone(),
+            identities,
+            bundles: bundle,
+            signing,
+            connected: connected.clone(),
+            events: events.clone(),
+        };
+        others.spawn(keeper.keep());
         let mut observed_at = None;
         if let Some(listener) = observe {
             observed_at = listener.local_addr().ok();
@@ -300,57 +304,6 @@ async fn identity(
         return Err(StartError::OtherNode { dir: config.data_dir.clone(), found: id.to_string() });
     }
     Ok(found)
-}
-
-/// Where the node's identity is kept, and under what.
-struct Kept {
-    dir: PathBuf,
-    passphrase: Option<Arc<Passphrase>>,
-}
-
-/// Renews the node's own SVID at half of its life, again and again.
-async fn keep_identity(
-    kept: Kept,
-    identities: watch::Sender<Arc<NodeIdentity>>,
-    bundles: watch::Receiver<Arc<Bundle>>,
-    mut connected: watch::Receiver<bool>,
-    events: mpsc::Sender<Event>,
-) {
-    let mut pause = half_life(&identities.borrow());
-    loop {
-        tokio::time::sleep(pause).await;
-        // Whoever would say that it is connected ends with the node.
-        let _ = connected.wait_for(|connected| *connected).await.map(|connected| *connected);
-        let bundle = Arc::clone(&bundles.borrow());
-        pause = match renew(&kept, &bundle, &events).await {
-            Ok(fresh) => {
-                // A clock that is wrong must not make it one renewal after the other.
-                let pause = half_life(&fresh).max(Duration::from_secs(1));
-                identities.send_replace(Arc::new(fresh));
-                pause
-            }
-            Err(why) => {
-                tracing::warn!(why, "the node's own SVID was not renewed");
-                Duration::from_secs(RENEW_AGAIN_SECS)
-            }
-        };
-    }
-}
-
-fn half_life(identity: &NodeIdentity) -> Duration {
-    freshness::left(identity.leaf(), identity.svid().not_after)
-}
-
-async fn renew(kept: &Kept, bundle: &Bundle, events: &mpsc::Sender<Event>) -> Result<NodeIdentity, String> {
-    let (key, csr) = reservoir::fresh().map_err(|error| error.to_string())?;
-    let (answer, answered) = oneshot::channel();
-    events.send(Event::RenewNode { csr, answer }).await.map_err(|_| "the node ends")?;
-    let late = |_| format!("the control plane did not answer within {RENEW_SECS_MAX} s");
-    let chain = tokio::time::timeout(Duration::from_secs(RENEW_SECS_MAX), answered).await.map_err(late)?;
-    let chain = chain.map_err(|_| "the node is not connected")?;
-    let fresh = NodeIdentity::new(chain, key, bundle.clone(), wall()).map_err(|error| error.to_string())?;
-    fresh.save(&kept.dir, kept.passphrase.as_deref()).map_err(|error| error.to_string())?;
-    Ok(fresh)
 }
 
 fn driver(config: &Config, in_use: &BTreeSet<BindingId>) -> Result<ProcessDriver, RuntimeError> {

@@ -65,6 +65,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(api::node::routes());
     routes.extend(api::worker::routes());
     routes.extend(api::join_token::routes());
+    routes.extend(api::authority::routes());
     routes.extend(api::trust_domain::routes());
     routes.extend(api::verification::routes());
     routes.extend(api::log::routes());

@@ -4,6 +4,7 @@
 //! epoch. Objects that people write (`spec`) use camel case like their YAML; everything else is snake case.
 
 pub mod actor;
+pub mod authority;
 pub mod class;
 pub mod explanation;
 pub mod hold;

@@ -14,12 +14,12 @@ use crate::listeners::{Listeners, ListenersError, admin_socket};
 use crate::mark::Marks;
 use crate::meter::Meters;
 use crate::observe::Watched;
-use crate::signer::{SERVER_TTL_SECS, Signer};
+use crate::signer::{Keyring, OpenError, SERVER_TTL_SECS, Signer};
 use credence_attest::join_token::SECRET_BYTES;
 use credence_control::{Cell, CellError, Edge, StartReport};
 use credence_credential::tls::TlsError;
 use credence_credential::x509_svid::ServerNames;
-use credence_issuer::{Authority, AuthorityError, Config as AuthorityConfig, Issuer};
+use credence_issuer::{AuthorityError, Config as AuthorityConfig};
 use credence_journal::{FileJournal, FileOptions, JournalError, Verify};
 use credence_model::caller::Caller;
 use credence_model::command::{Command, Request};
@@ -40,6 +40,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
+/// How often it is looked whether authorities changed, in milliseconds, while anything is recorded.
+const FOLLOW_EVERY_MS: u64 = 50;
 /// How long the server waits before it tries again to renew its own SVID, in seconds.
 const RENEW_AGAIN_SECS: u64 = 60;
 
@@ -157,7 +159,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         let dir = config.data_dir.clone();
         let (stop, stopping) = watch::channel(false);
-        let app = Arc::new(compose(&config, &dir, clock, cell.clone(), stopping.clone())?);
+        let app = Arc::new(compose(&config, &dir, clock, cell.clone(), stopping.clone()).await?);
         app.signer.renew_own(&app.cell, clock.now()).await.map_err(StartError::Identity)?;
         let listeners = match inherited {
             Some(listeners) => listeners.suit(&config)?,
@@ -179,6 +181,7 @@ impl Server {
             tasks.spawn(observed(listener, Arc::clone(&app)));
         }
         tasks.spawn(keep_identity(Arc::clone(&app)));
+        tasks.spawn(follow_authorities(Arc::clone(&app)));
         let (admin_socket, trust_domain) = (admin_socket(&dir), config.settings.trust_domain.clone());
         let config = Mutex::new(config);
         Ok(Self { app, config, listeners, addr, observed_at, admin_socket, trust_domain, report, cell, stop, tasks })
@@ -248,7 +251,7 @@ async fn hold_restored(data_dir: &Path, cell: &Cell) -> Result<(), StartError> {
     Ok(())
 }
 
-fn compose(
+async fn compose(
     config: &Config,
     dir: &Path,
     clock: Clock,
@@ -262,10 +265,14 @@ fn compose(
         passphrase: config.passphrase.clone(),
         ..AuthorityConfig::new(trust_domain.clone())
     };
-    let authority = Authority::open_or_create(&dir.join("authority"), &made_with, clock.now())?;
     let names = ServerNames { dns: config.dns_names.clone(), ip: config.ip_addrs.clone() };
     let meters = Meters::default();
-    let signer = Signer::new(Issuer::new(authority), names, meters.clone()).map_err(StartError::Identity)?;
+    let keyring = Keyring { dir: dir.join("authority"), made_with };
+    let signer = Signer::open(keyring, &cell, clock.now(), names, meters.clone()).await;
+    let signer = signer.map_err(|error| match error {
+        OpenError::Authority(error) => StartError::Authority(error),
+        OpenError::Refused(refusal) => StartError::Identity(refusal),
+    })?;
     let archives = dir.join("archives");
     let archives = Archives::open(&archives).map_err(io_error("open", &archives))?;
     Ok(App {
@@ -283,6 +290,23 @@ fn compose(
         marks: Marks::new(&*secret(&dir.join("mark-key"))?),
         stopping,
     })
+}
+
+/// Looks after every recorded change whether it was one of the authorities: some happen by themselves.
+async fn follow_authorities(app: Arc<App>) {
+    let (mut stopping, mut recorded) = (app.stopping.clone(), app.cell.recorded());
+    loop {
+        tokio::select! {
+            () = stopped(&mut stopping) => return,
+            changed = recorded.changed() => if changed.is_err() { return },
+        }
+        recorded.mark_unchanged();
+        if let Err(refusal) = app.signer.follow(&app.cell, app.clock.now()).await {
+            tracing::warn!(%refusal, "the authorities are not as the registry says");
+        }
+        // Under load there is always something recorded.
+        tokio::time::sleep(Duration::from_millis(FOLLOW_EVERY_MS)).await;
+    }
 }
 
 /// Renews the server's own SVID when a third of its life is over, again and again.

@@ -13,6 +13,7 @@ pub(super) fn apply(state: &mut State, entry: &Entry) {
             state.epoch_floor = state.epoch_floor.max(*epoch_floor);
             state.epoch_max = state.epoch_max.max(*epoch_floor);
             state.bundle_floor = state.bundle_floor.max(*bundle_floor);
+            state.authorities.sequence = state.authorities.sequence.max(state.bundle_floor) + 1;
             state.lost_time = Some(LostTime { from: hold.lost_from, until: hold.since });
             // Time stood still for who waited.
             let held_ms = entry.at.ms_since(hold.since);

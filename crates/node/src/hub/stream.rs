@@ -7,8 +7,9 @@ use crate::identity::read_bundle;
 use crate::protocol;
 use crate::reservoir::OFFER_KEYS_MAX;
 use crate::session::OUTGOING;
+use crate::trust::Signing;
 use credence_model::command::Held;
-use credence_model::id::BindingId;
+use credence_model::id::{BindingId, Digest};
 use credence_model::refusal::{Kind, Refusal};
 use credence_wire::node as wire;
 use credence_wire::node::{bind_process_result, from_node, to_node};
@@ -117,13 +118,23 @@ impl Hub {
     fn take_bundle(&mut self, bundle: &wire::Bundle) -> Result<(), Refusal> {
         let read = read_bundle(&self.parts.trust_domain, &bundle.document);
         let read = Arc::new(read.map_err(|error| protocol::malformed("bundle.document", error))?);
-        self.parts.bundles.send_if_modified(|present| {
+        let (sequence, newest) = (read.sequence, Arc::clone(&read));
+        let is_newer = self.parts.bundles.send_if_modified(|present| {
             let is_newer = **present != *read && read.sequence >= present.sequence;
             if is_newer {
                 *present = read;
             }
             is_newer
         });
+        if is_newer {
+            self.holders.values().for_each(|held| held.reins.take_bundle(&newest));
+        }
+        let digest = |bytes: &Vec<u8>| <[u8; 32]>::try_from(bytes.as_slice()).map(Digest).ok();
+        if self.parts.bundles.borrow().sequence == sequence {
+            let tainted = bundle.tainted.iter().filter_map(digest).collect();
+            // Said on every stream anew, though nothing may have changed: the control plane wants to be told on each.
+            self.parts.signing.send_replace(Signing { sequence, active: digest(&bundle.active), tainted });
+        }
         Ok(())
     }
 
@@ -153,6 +164,11 @@ impl Hub {
 
 // What is asked.
 impl Hub {
+    pub(super) fn bundle_kept(&mut self, sequence: u64, reissued: bool) {
+        // Said again on the next stream if there is none now.
+        let _ = self.send(from_node::Message::BundleHeld(wire::BundleHeld { sequence, reissued }));
+    }
+
     pub(super) fn renew(&mut self, held: Held, csr: Vec<u8>, answer: oneshot::Sender<Chain>) {
         let renew = wire::RenewX509 { held: Some(protocol::held(held)), csr };
         if self.send(from_node::Message::RenewX509(renew)).is_ok() {

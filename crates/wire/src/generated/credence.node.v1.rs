@@ -25,10 +25,28 @@ pub struct Bundle {
     pub document: ::prost::alloc::vec::Vec<u8>,
     #[prost(uint64, tag = "2")]
     pub sequence: u64,
+    /// SHA-256 of the root that signs now. An SVID of the node itself that another one signed is renewed at once.
+    #[prost(bytes = "vec", tag = "3")]
+    pub active: ::prost::alloc::vec::Vec<u8>,
+    /// SHA-256 of the roots in the document whose keys are in wrong hands: what they signed is replaced at once.
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    pub tainted: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+/// The node, and every endpoint on it, holds a bundle, which is safely in its files.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BundleHeld {
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    /// Nothing that a root signed which was tainted in that bundle is left with the node.
+    #[prost(bool, tag = "2")]
+    pub reissued: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromNode {
-    #[prost(oneof = "from_node::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(
+        oneof = "from_node::Message",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+    )]
     pub message: ::core::option::Option<from_node::Message>,
 }
 /// Nested message and enum types in `FromNode`.
@@ -57,6 +75,8 @@ pub mod from_node {
         Reply(super::Reply),
         #[prost(message, tag = "11")]
         Leaving(super::Leaving),
+        #[prost(message, tag = "12")]
+        BundleHeld(super::BundleHeld),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

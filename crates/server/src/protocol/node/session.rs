@@ -178,6 +178,8 @@ impl Session {
         mut directives: mpsc::Receiver<Directed>,
         mut questions: mpsc::Receiver<Question>,
     ) -> Result<(), Refusal> {
+        // Watched before the first one is sent: none is missed.
+        let mut bundles = self.app.signer.watch();
         let silence = self.welcome(unbind).await?;
         let mut stopping = self.app.stopping.clone();
         let mut waiting = Waiting::new();
@@ -205,6 +207,7 @@ impl Session {
                         None => return Ok(()),
                     }
                 }
+                bundle = bundles.changed() => self.send(to_node::Message::Bundle(bundle)).await?,
                 Some(question) = questions.recv() => self.ask(question).await?,
                 () = tokio::time::sleep_until(silent_at) => {
                     SILENCE.hit();

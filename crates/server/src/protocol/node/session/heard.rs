@@ -26,6 +26,9 @@ impl Session {
             from_node::Message::Heartbeat(heartbeat) => {
                 self.report(Report::Heartbeat, After::Heartbeat(heartbeat.number), waiting)
             }
+            from_node::Message::BundleHeld(wire::BundleHeld { sequence, reissued }) => {
+                self.report(Report::BundleHeld { sequence, reissued }, After::Nothing, waiting)
+            }
             from_node::Message::Leaving(_) => self.report(Report::Leaving, After::Nothing, waiting),
             from_node::Message::KeyOffer(offer) => self.keys_offered(&offer, waiting).await,
             from_node::Message::Running(running) => {

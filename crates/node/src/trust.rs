@@ -1,0 +1,173 @@
+//! What the node believes and who it is: the newest bundle and its own SVID, kept in its files.
+//!
+//! INVARIANT: the control plane is told that a bundle is held once every endpoint serves it and it is in the files: what
+//! the control plane has signed by then is verified here, after a restart too.
+
+use crate::clock::wall;
+use crate::event::Event;
+use crate::freshness;
+use crate::identity::{self, NodeIdentity};
+use crate::reservoir;
+use credence_credential::bundle::{Bundle, X509Bundle};
+use credence_credential::key_file::Passphrase;
+use credence_credential::x509_svid;
+use credence_model::id::Digest;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+/// How long the control plane may take to renew the node's SVID, and the pause after it did not, in seconds.
+const RENEW_SECS_MAX: u64 = 10;
+const RENEW_AGAIN_SECS: u64 = 30;
+/// Over how long what a tainted authority signed is replaced, and the node's own SVID after a rotation, in milliseconds:
+/// not everything at once.
+pub(crate) const REISSUE_SPREAD_MS: u64 = 2_000;
+/// How often it is looked whether everything was replaced, in milliseconds.
+const LOOK_AGAIN_MS: u64 = 100;
+
+/// Who signs, as the control plane said with a bundle.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Signing {
+    /// Sequence of that bundle.
+    pub(crate) sequence: u64,
+    /// SHA-256 of the root that signs now; an old control plane does not say.
+    pub(crate) active: Option<Digest>,
+    /// SHA-256 of the roots whose signatures are to be replaced.
+    pub(crate) tainted: Vec<Digest>,
+}
+
+/// Whether a chain leads to one of these roots of the bundle.
+pub(crate) fn is_signed_by(chain: &[Vec<u8>], roots: &[Digest], bundle: &Bundle) -> bool {
+    let meant: Vec<_> = bundle.x509().authorities().filter(|root| roots.contains(&Digest::of(root))).collect();
+    let meant = (!meant.is_empty()).then(|| X509Bundle::new(bundle.trust_domain().clone(), &meant).ok()).flatten();
+    meant.is_some_and(|meant| x509_svid::verify(chain, &meant, wall()).is_ok())
+}
+
+/// A moment within the spread.
+pub(crate) fn soon() -> Instant {
+    let mut random = [0; 2];
+    // Without randomness everything is replaced at once.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    let part = u64::from(u16::from_be_bytes(random)) * REISSUE_SPREAD_MS / u64::from(u16::MAX);
+    Instant::now() + Duration::from_millis(part)
+}
+
+/// Keeps the node's identity and bundle.
+pub(crate) struct Keeper {
+    /// Where they are kept.
+    pub(crate) dir: PathBuf,
+    /// Under what.
+    pub(crate) passphrase: Option<Arc<Passphrase>>,
+    pub(crate) identities: watch::Sender<Arc<NodeIdentity>>,
+    pub(crate) bundles: watch::Receiver<Arc<Bundle>>,
+    pub(crate) signing: watch::Receiver<Signing>,
+    pub(crate) connected: watch::Receiver<bool>,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+impl Keeper {
+    /// Renews the node's own SVID at half of its life, and soon after another authority signs; saves every bundle and
+    /// says so. It never resolves.
+    pub(crate) async fn keep(mut self) {
+        let mut renew_at = Instant::now() + half_life(&self.identities.borrow());
+        let mut look_at: Option<Instant> = None;
+        loop {
+            let look = look_at.unwrap_or(renew_at);
+            tokio::select! {
+                changed = self.signing.changed() => {
+                    if changed.is_err() {
+                        return std::future::pending().await;
+                    }
+                    look_at = self.tell().await;
+                    if self.is_outdated() {
+                        renew_at = renew_at.min(soon());
+                    }
+                }
+                () = tokio::time::sleep_until(look), if look_at.is_some() => look_at = self.tell().await,
+                () = tokio::time::sleep_until(renew_at) => {
+                    // Whoever would say that it is connected ends with the node.
+                    let _ = self.connected.wait_for(|connected| *connected).await.map(|connected| *connected);
+                    renew_at = self.renewed().await;
+                }
+            }
+        }
+    }
+
+    /// Saves the present bundle and tells the control plane; answers when to look again, if something is still to be
+    /// replaced.
+    async fn tell(&mut self) -> Option<Instant> {
+        let signing = self.signing.borrow_and_update().clone();
+        let bundle = Arc::clone(&self.bundles.borrow());
+        if let Err(error) = identity::save_bundle(&bundle, &self.dir) {
+            // Not told: after a restart the node would not believe what is signed by then.
+            tracing::error!(%error, "the bundle could not be saved");
+            return Some(Instant::now() + Duration::from_secs(1));
+        }
+        let reissued = self.is_reissued(&signing, &bundle).await;
+        // Nobody to tell is the end of the whole node.
+        let _ = self.events.send(Event::BundleKept { sequence: signing.sequence, reissued }).await;
+        (!reissued).then(|| Instant::now() + Duration::from_millis(LOOK_AGAIN_MS))
+    }
+
+    async fn is_reissued(&self, signing: &Signing, bundle: &Arc<Bundle>) -> bool {
+        if signing.tainted.is_empty() {
+            return true;
+        }
+        let (answer, answered) = oneshot::channel();
+        if self.events.send(Event::Chains(answer)).await.is_err() {
+            return false;
+        }
+        let Ok(mut chains) = answered.await else { return false };
+        chains.push(self.identities.borrow().chain().to_vec());
+        let (tainted, bundle) = (signing.tainted.clone(), Arc::clone(bundle));
+        // Thousands of signatures are not verified on a thread that others wait for.
+        let looked = tokio::task::spawn_blocking(move || {
+            !chains.iter().any(|chain| is_signed_by(chain, &tainted, &bundle))
+        });
+        looked.await.unwrap_or(false)
+    }
+
+    /// Whether another authority signs than the one that signed the node's own SVID.
+    fn is_outdated(&self) -> bool {
+        let active = self.signing.borrow().active;
+        let bundle = Arc::clone(&self.bundles.borrow());
+        active.is_some_and(|active| !is_signed_by(self.identities.borrow().chain(), &[active], &bundle))
+    }
+
+    /// Has a fresh SVID signed; answers when it is to be renewed.
+    async fn renewed(&self) -> Instant {
+        match self.renew().await {
+            Ok(fresh) => {
+                // A clock that is wrong must not make it one renewal after the other.
+                let pause = half_life(&fresh).max(Duration::from_secs(1));
+                self.identities.send_replace(Arc::new(fresh));
+                // An authority may have been replaced meanwhile.
+                if self.is_outdated() { soon() + Duration::from_secs(1) } else { Instant::now() + pause }
+            }
+            Err(why) => {
+                tracing::warn!(why, "the node's own SVID was not renewed");
+                Instant::now() + Duration::from_secs(RENEW_AGAIN_SECS)
+            }
+        }
+    }
+
+    async fn renew(&self) -> Result<NodeIdentity, String> {
+        let (key, csr) = reservoir::fresh().map_err(|error| error.to_string())?;
+        let (answer, answered) = oneshot::channel();
+        self.events.send(Event::RenewNode { csr, answer }).await.map_err(|_| "the node ends")?;
+        let late = |_| format!("the control plane did not answer within {RENEW_SECS_MAX} s");
+        let chain = tokio::time::timeout(Duration::from_secs(RENEW_SECS_MAX), answered).await.map_err(late)?;
+        let chain = chain.map_err(|_| "the node is not connected")?;
+        let bundle = Bundle::clone(&self.bundles.borrow());
+        let fresh = NodeIdentity::new(chain, key, bundle, wall()).map_err(|error| error.to_string())?;
+        fresh.save(&self.dir, self.passphrase.as_deref()).map_err(|error| error.to_string())?;
+        Ok(fresh)
+    }
+}
+
+fn half_life(identity: &NodeIdentity) -> Duration {
+    // A year is as good as never, and no clock overflows.
+    freshness::left(identity.leaf(), identity.svid().not_after).min(Duration::from_secs(365 * 86_400))
+}
