@@ -1,5 +1,6 @@
 //! What was typed. One struct per verb, nothing resolved yet: the files under `verb/` say what it means.
 
+mod authority;
 mod backup;
 mod bench;
 mod daemon;
@@ -10,6 +11,7 @@ mod subject;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub(crate) use authority::{ActivateArgs, AuthorityVerb, RetireArgs, RotateArgs, TaintArgs};
 pub(crate) use backup::{BackupArgs, ReleaseArgs, RestoreArgs};
 pub(crate) use bench::{BenchArgs, BenchPart, BenchRow};
 pub(crate) use daemon::{
@@ -115,6 +117,9 @@ pub(crate) enum Verb {
     /// Show the keys of the trust domain
     #[command(subcommand)]
     Bundle(BundleVerb),
+    /// Rotate what the trust domain signs with
+    #[command(subcommand)]
+    Authority(AuthorityVerb),
     /// Explain certificates and tokens, offline
     #[command(subcommand)]
     Svid(SvidVerb),

@@ -2,6 +2,7 @@
 
 mod actor;
 mod apply;
+mod authority;
 mod backup;
 mod bundle;
 mod class;
@@ -49,6 +50,7 @@ pub(crate) async fn execute(verb: Verb, session: &Session) -> Result<ExitCode, F
         Verb::Actor(verb) => return actor::run(verb, session).await,
         Verb::Worker(verb) => worker::run(verb, session).await?,
         Verb::Token(verb) => token::run(verb, session).await?,
+        Verb::Authority(verb) => authority::run(verb, session).await?,
         Verb::Bundle(verb) => bundle::run(verb, session).await?,
         Verb::Svid(verb) => return svid::run(verb, session),
         Verb::Verify(args) => return verify::run(args, session).await,

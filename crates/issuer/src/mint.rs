@@ -23,7 +23,9 @@ pub const NONCE_BYTES: usize = x509_svid::SERIAL_BYTES;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IssueError {
     /// The order names an authority whose keys are not at hand.
-    #[error("issuer: the keys of the authority that was ordered ({0:?}) are not at hand: it was retired, or the issuer has none")]
+    #[error(
+        "issuer: the keys of the authority that was ordered ({0:?}) are not at hand: it was retired, or the issuer has none"
+    )]
     Unknown(Option<Digest>),
     /// The key is not the one whose possession was proven.
     #[error("issuer: the key at hand is not the one that was ordered ({ordered:?})")]

@@ -123,9 +123,8 @@ impl Keeper {
         chains.push(self.identities.borrow().chain().to_vec());
         let (tainted, bundle) = (signing.tainted.clone(), Arc::clone(bundle));
         // Thousands of signatures are not verified on a thread that others wait for.
-        let looked = tokio::task::spawn_blocking(move || {
-            !chains.iter().any(|chain| is_signed_by(chain, &tainted, &bundle))
-        });
+        let looked =
+            tokio::task::spawn_blocking(move || !chains.iter().any(|chain| is_signed_by(chain, &tainted, &bundle)));
         looked.await.unwrap_or(false)
     }
 

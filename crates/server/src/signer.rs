@@ -125,9 +125,8 @@ impl Signer {
             cell.submit(Request { caller: Caller::System, idempotency_key: None, command }).await?;
             known = cell.read(|state| state.authorities.clone()).await?;
         }
-        let told = |known: &Authorities| {
-            (known.sequence, known.all.iter().map(|one| (one.id, one.state)).collect::<Vec<_>>())
-        };
+        let told =
+            |known: &Authorities| (known.sequence, known.all.iter().map(|one| (one.id, one.state)).collect::<Vec<_>>());
         if told(&known) == told(&before.authorities) {
             return Ok(());
         }
@@ -166,7 +165,9 @@ impl Signer {
     /// SHA-256 of the root certificate that signs: what join tokens tell nodes to trust.
     pub(crate) fn root(&self) -> Digest {
         let trust = self.present();
-        active(&trust.authorities).or_else(|| trust.issuer.authorities().first().map(|one| one.id())).unwrap_or(Digest([0; 32]))
+        active(&trust.authorities)
+            .or_else(|| trust.issuer.authorities().first().map(|one| one.id()))
+            .unwrap_or(Digest([0; 32]))
     }
 
     /// What verifies everything that this server signs.

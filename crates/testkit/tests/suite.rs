@@ -19,5 +19,6 @@ mod life;
 mod loss;
 mod operation;
 mod restore;
+mod rotation;
 mod simulation;
 mod standard_clients;

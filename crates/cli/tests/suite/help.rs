@@ -4,7 +4,7 @@ use crate::program::{golden, run};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-const VERBS: [&str; 35] = [
+const VERBS: [&str; 42] = [
     "",
     "backup",
     "restore",
@@ -34,6 +34,13 @@ const VERBS: [&str; 35] = [
     "worker drain",
     "token create",
     "bundle show",
+    "authority",
+    "authority list",
+    "authority prepare",
+    "authority activate",
+    "authority taint",
+    "authority retire",
+    "authority rotate",
     "svid inspect",
     "verify",
     "log tail",

@@ -24,7 +24,11 @@ pub(super) struct Custody {
 
 impl Custody {
     /// Opens the directory, making it with mode 0700 if it is not there; refuses one that others can enter.
-    pub(super) fn open(dir: &Path, prefix: String, passphrase: Option<Arc<Passphrase>>) -> Result<Self, AuthorityError> {
+    pub(super) fn open(
+        dir: &Path,
+        prefix: String,
+        passphrase: Option<Arc<Passphrase>>,
+    ) -> Result<Self, AuthorityError> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create", dir))?;
         let mode = fs::metadata(dir).map_err(failed("read", dir))?.mode() & 0o777;
         if mode & 0o077 != 0 {

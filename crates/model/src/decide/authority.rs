@@ -1,9 +1,7 @@
 //! What commands about authorities lead to.
 
 use super::Decision;
-use crate::authority::{
-    AUTHORITIES_MAX, Authority, AuthorityKeys, AuthorityState, REISSUE_SECS_MAX, ROOT_BYTES_MAX,
-};
+use crate::authority::{AUTHORITIES_MAX, Authority, AuthorityKeys, AuthorityState, REISSUE_SECS_MAX, ROOT_BYTES_MAX};
 use crate::command::{Answer, REASON_BYTES_MAX};
 use crate::event::Event;
 use crate::id::{Digest, NodeName};
@@ -56,8 +54,9 @@ pub(super) fn activate(state: &State, id: &Digest, force: bool) -> Result<Decisi
             have(&without),
             id.short()
         );
-        return Err(Refusal::new(Kind::Conflict, message)
-            .hint("Wait a moment and try again, or pass --force and let handshakes with them fail until they have it"));
+        return Err(Refusal::new(Kind::Conflict, message).hint(
+            "Wait a moment and try again, or pass --force and let handshakes with them fail until they have it",
+        ));
     }
     let event = Event::AuthorityActivated { authority: *id, forced: force && !without.is_empty() };
     Ok(Decision { events: vec![event], answer: answer(*id, AuthorityState::Active, true) })
@@ -91,7 +90,8 @@ pub(super) fn retire(state: &State, id: &Digest, force: bool, now: Timestamp) ->
     let obstacle = match found.state {
         AuthorityState::Active => {
             let refused = conflict(format!("authority {} is active: nothing could be signed without it", id.short()));
-            return refused.map_err(|refusal| refusal.hint("Put another in its place first: credence authority rotate"));
+            return refused
+                .map_err(|refusal| refusal.hint("Put another in its place first: credence authority rotate"));
         }
         AuthorityState::Old if found.signed_until > now => {
             let left_secs = found.signed_until.ms_since(now).div_ceil(1000);
@@ -122,12 +122,7 @@ pub(super) fn withdraw(state: &State, now: Timestamp) -> impl Iterator<Item = Ev
 
 /// A node holds a bundle, and says whether nothing of a tainted authority is left with it. What it says of a sequence that
 /// was never given out is not believed.
-pub(super) fn hold_bundle(
-    state: &State,
-    node: &NodeName,
-    sequence: u64,
-    reissued: bool,
-) -> Result<Decision, Refusal> {
+pub(super) fn hold_bundle(state: &State, node: &NodeName, sequence: u64, reissued: bool) -> Result<Decision, Refusal> {
     if sequence > state.authorities.sequence {
         let message = format!("bundle {sequence} was never given out; the newest is {}", state.authorities.sequence);
         return Err(Refusal::new(Kind::Conflict, message).field("bundle_held.sequence"));

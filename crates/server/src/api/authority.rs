@@ -78,7 +78,13 @@ pub(crate) fn routes() -> Vec<Route> {
     const RETIRE: &str = "/v1/authorities/{id}/retire";
     vec![
         route(Method::GET, "/v1/authorities", Who::Admin, "lists what the trust domain signs with", list),
-        route(Method::POST, "/v1/authorities", Who::Admin, "prepares an authority: into the bundle, not signing", prepare),
+        route(
+            Method::POST,
+            "/v1/authorities",
+            Who::Admin,
+            "prepares an authority: into the bundle, not signing",
+            prepare,
+        ),
         route(Method::POST, ACTIVATE, Who::Admin, "has a prepared authority sign from now on", activate),
         route(Method::POST, TAINT, Who::Admin, "has everything replaced that an old authority signed", taint),
         route(Method::POST, RETIRE, Who::Admin, "takes an authority out of the bundle and removes its keys", retire),

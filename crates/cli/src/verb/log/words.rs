@@ -10,7 +10,10 @@ use credence_model::worker::WorkerKind;
 
 /// What happens all the time and tells a person nothing.
 pub(super) fn is_routine(event: &Event) -> bool {
-    matches!(event, Event::NodeHeard { .. } | Event::KeysOffered { .. } | Event::CommandAnswered { .. })
+    matches!(
+        event,
+        Event::NodeHeard { .. } | Event::KeysOffered { .. } | Event::BundleHeld { .. } | Event::CommandAnswered { .. }
+    )
 }
 
 /// One event in words.
@@ -49,7 +52,25 @@ pub(super) fn sentence(event: &Event) -> String {
         }
         Event::WorkerDraining { worker } => format!("worker {worker} takes no further actor"),
         Event::WorkerGone { worker } => format!("worker {worker} is gone"),
+        Event::AuthorityPrepared { authority, .. } => format!("authority {} was prepared", authority.short()),
+        Event::AuthorityActivated { authority, forced } => {
+            let by_force = if *forced { ", by force: connected nodes did not know it yet" } else { "" };
+            format!("authority {} signs from now on{by_force}", authority.short())
+        }
+        Event::AuthorityTainted { authority, reason } => {
+            let because = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("authority {} was tainted, and what it signed is replaced{because}", authority.short())
+        }
+        Event::AuthorityWithdrawn { authority, reissued } => {
+            let why = if *reissued { "everything it signed was replaced" } else { "the time to replace was over" };
+            format!("tainted authority {} left the bundle: {why}", authority.short())
+        }
+        Event::AuthorityRetired { authority, forced } => {
+            let by_force = if *forced { ", by force: credentials that it signed were valid" } else { "" };
+            format!("authority {} was retired{by_force}", authority.short())
+        }
         Event::JoinTokenCreated { .. }
+        | Event::BundleHeld { .. }
         | Event::NodeAttested { .. }
         | Event::NodeRenewed { .. }
         | Event::NodeAttached { .. }
@@ -80,6 +101,10 @@ fn node_sentence(event: &Event) -> String {
         Event::NodeHeard { node } => format!("node {node} was heard from"),
         Event::NodeLost { node } => format!("node {node} was lost"),
         Event::NodeDeleted { node } => format!("node {node} was deleted"),
+        Event::BundleHeld { node, sequence, reissued } => {
+            let left = if *reissued { "" } else { ", and still has something of a tainted authority" };
+            format!("node {node} holds bundle {sequence}{left}")
+        }
         Event::KeysOffered { node, keys } => format!("node {node} has {} ready", count(keys.len(), "key")),
         _ => String::new(),
     }

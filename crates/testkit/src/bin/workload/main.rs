@@ -54,6 +54,18 @@ enum Verb {
         /// What the path of its SPIFFE ID begins with
         peer: String,
     },
+    /// Welcomes every mTLS client of a class until it is ended
+    Greet {
+        /// What the path of a client's SPIFFE ID begins with
+        peer: String,
+    },
+    /// Calls a server again and again, each time with a handshake; says how many failed for each line it is given
+    Visit {
+        /// Where it is
+        addr: SocketAddr,
+        /// What the path of its SPIFFE ID begins with
+        peer: String,
+    },
     /// Calls the Workload API with these values of the security header and says the status code
     Knock {
         /// The values
@@ -85,6 +97,8 @@ async fn main() -> ExitCode {
         Verb::Token { audience } => svid::token(&audience).await,
         Verb::Serve { peer } => mtls::serve(peer).await,
         Verb::Call { addr, peer } => mtls::call(addr, peer).await,
+        Verb::Greet { peer } => mtls::greet(peer).await,
+        Verb::Visit { addr, peer } => mtls::visit(addr, peer).await,
         Verb::Knock { values } => raw::knock(&values).await,
         Verb::Metadata { path, headers, method } => raw::metadata(&method, &path, &headers),
     };

@@ -7,7 +7,7 @@ use spiffe::cert::spiffe_id_from_der;
 use spiffe::{SpiffeId, X509Source};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::CommonState;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -53,6 +53,54 @@ pub(super) async fn call(addr: SocketAddr, peer: String) -> Result<(), Failure> 
     }
     say(&json!({ "server": who(stream.get_ref().1)?, "heard": String::from_utf8_lossy(&heard) }))?;
     Ok(())
+}
+
+/// Says where it listens and welcomes whoever it trusts, for ever.
+pub(super) async fn greet(peer: String) -> Result<(), Failure> {
+    let source = X509Source::new().await?;
+    let acceptor = TlsAcceptor::from(Arc::new(spiffe_rustls::mtls_server(source).authorize(of(peer)).build()?));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    say(&json!({ "listening": listener.local_addr()?.to_string() }))?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        // A client that it does not trust says so itself.
+        if let Ok(mut stream) = acceptor.accept(stream).await
+            && stream.write_all(GREETING).await.is_ok()
+        {
+            let _ = stream.shutdown().await;
+        }
+    }
+}
+
+/// One handshake after the other. For each line of standard input it says how many there were and how many failed.
+pub(super) async fn visit(addr: SocketAddr, peer: String) -> Result<(), Failure> {
+    let source = X509Source::new().await?;
+    let connector = TlsConnector::from(Arc::new(spiffe_rustls::mtls_client(source).authorize(of(peer)).build()?));
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let (mut met, mut failed, mut why) = (0_u64, 0_u64, String::new());
+    loop {
+        tokio::select! {
+            biased;
+            line = lines.next_line() => {
+                if line?.is_none() {
+                    return Ok(());
+                }
+                say(&json!({ "met": met, "failed": failed, "why": why }))?;
+            }
+            greeted = greeted(&connector, addr) => match greeted {
+                Ok(()) => met += 1,
+                Err(error) => (failed, why) = (failed + 1, error.to_string()),
+            }
+        }
+    }
+}
+
+async fn greeted(connector: &TlsConnector, addr: SocketAddr) -> Result<(), Failure> {
+    let stream = TcpStream::connect(addr).await?;
+    let mut stream = connector.connect(ServerName::from(addr.ip()), stream).await?;
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).await?;
+    if heard == GREETING { Ok(()) } else { Err("it was not welcomed".into()) }
 }
 
 fn of(peer: String) -> impl Fn(&SpiffeId) -> bool + Send + Sync + 'static {
