@@ -1,5 +1,7 @@
 //! The registry: everything that the journal says, in memory. Derived from the entries and rebuildable from them.
 
+mod authority;
+
 use crate::actor::Actor;
 use crate::actors::Actors;
 use crate::authority::Authorities;

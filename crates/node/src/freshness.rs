@@ -5,7 +5,7 @@ use crate::clock::wall;
 use crate::endpoint::{Identity, Served};
 use crate::event::Event;
 use crate::reservoir;
-use crate::trust::{Signing, is_signed_by, soon};
+use crate::signing::{Signing, is_signed_by, soon};
 use credence_credential::bundle::Bundle;
 use credence_credential::key::KeyPair;
 use credence_credential::x509_svid::{self, VerifiedX509Svid};

@@ -19,7 +19,7 @@ use crate::mark::Marks;
 use crate::meter::Meters;
 use crate::reservoir::Reservoir;
 use crate::runtime::Running;
-use crate::trust::Signing;
+use crate::signing::Signing;
 use credence_attest::process_tree::TreeRoot;
 use credence_credential::bundle::Bundle;
 use credence_model::id::{ActorRef, BindingId, WorkerRef};

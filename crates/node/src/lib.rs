@@ -21,6 +21,7 @@ mod reservoir;
 pub mod run;
 pub mod runtime;
 mod session;
+mod signing;
 pub mod start;
 mod transfer;
 mod trust;

@@ -84,7 +84,7 @@ fn what_was_prepared_survives_a_crash_and_a_missing_key_is_named() {
     drop(node);
     house.kill_server();
     std::fs::remove_file(dir.join(format!("{digits}.jwt.key.pem"))).expect("removed");
-    let data_dir = house.data_dir();
-    let ran = house.cli.run(&["server", "--data-dir", data_dir.to_str().expect("UTF-8"), "--listen", "127.0.0.1:0"]);
+    let config = house.data_dir().with_file_name("server.toml");
+    let ran = house.cli.run(&["server", "--config", config.to_str().expect("UTF-8"), "--listen", "127.0.0.1:0"]);
     assert!(ran.code != 0 && ran.stderr.contains(&format!("{digits}.jwt.key.pem is missing")), "{}", ran.stderr);
 }

@@ -1,4 +1,12 @@
 //! One entry of the journal and its canonical bytes.
+//!
+//! # The canonical bytes of an entry
+//! Deterministic CBOR (RFC 8949 §4.2.1): definite lengths, shortest integers, no floats, map keys ascending (numbers by
+//! value, texts by their bytes, which differs from §4.2.1 for texts of different length). An entry is the array
+//! `[format, index, at_ms, caller, event]`; an event is `[variant, {field: value}]`, where variants and fields have the
+//! numbers written below. Numbers are never reused and never change their meaning; a later version adds variants, or
+//! optional fields at the end of a variant. The Merkle log is built over exactly these bytes.
+//! `docs/formats/entry.md` shows them with an example.
 
 use super::Event;
 use crate::caller::Caller;

@@ -7,7 +7,7 @@ use crate::identity::read_bundle;
 use crate::protocol;
 use crate::reservoir::OFFER_KEYS_MAX;
 use crate::session::OUTGOING;
-use crate::trust::Signing;
+use crate::signing::Signing;
 use credence_model::command::Held;
 use credence_model::id::{BindingId, Digest};
 use credence_model::refusal::{Kind, Refusal};
