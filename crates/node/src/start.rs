@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use zeroize::Zeroizing;
 
@@ -198,15 +198,7 @@ impl Node {
         let mut others = JoinSet::new();
         others.spawn(session.keep_open());
         others.spawn(local::serve(listener, events.clone()));
-        let keeper = Keeper {
-            dir: config.data_dir.clone(),
-            passphrase: config.passphrase.clone(),
-            identities,
-            bundles: bundle,
-            signing,
-            connected: connected.clone(),
-            events: events.clone(),
-        };
+        let keeper = Keeper::new(&config, identities, bundle, signing, (connected.clone(), events.clone()));
         others.spawn(keeper.keep());
         let mut observed_at = None;
         if let Some(listener) = observe {

@@ -4,6 +4,7 @@
 //! the control plane has signed by then is verified here, after a restart too.
 
 use crate::clock::wall;
+use crate::config::Config;
 use crate::event::Event;
 use crate::freshness;
 use crate::identity::{self, NodeIdentity};
@@ -26,17 +27,28 @@ const LOOK_AGAIN_MS: u64 = 100;
 /// Keeps the node's identity and bundle.
 pub(crate) struct Keeper {
     /// Where they are kept.
-    pub(crate) dir: PathBuf,
+    dir: PathBuf,
     /// Under what.
-    pub(crate) passphrase: Option<Arc<Passphrase>>,
-    pub(crate) identities: watch::Sender<Arc<NodeIdentity>>,
-    pub(crate) bundles: watch::Receiver<Arc<Bundle>>,
-    pub(crate) signing: watch::Receiver<Signing>,
-    pub(crate) connected: watch::Receiver<bool>,
-    pub(crate) events: mpsc::Sender<Event>,
+    passphrase: Option<Arc<Passphrase>>,
+    identities: watch::Sender<Arc<NodeIdentity>>,
+    bundles: watch::Receiver<Arc<Bundle>>,
+    signing: watch::Receiver<Signing>,
+    connected: watch::Receiver<bool>,
+    events: mpsc::Sender<Event>,
 }
 
 impl Keeper {
+    pub(crate) fn new(
+        config: &Config,
+        identities: watch::Sender<Arc<NodeIdentity>>,
+        bundles: watch::Receiver<Arc<Bundle>>,
+        signing: watch::Receiver<Signing>,
+        (connected, events): (watch::Receiver<bool>, mpsc::Sender<Event>),
+    ) -> Self {
+        let (dir, passphrase) = (config.data_dir.clone(), config.passphrase.clone());
+        Self { dir, passphrase, identities, bundles, signing, connected, events }
+    }
+
     /// Renews the node's own SVID at half of its life, and soon after another authority signs; saves every bundle and
     /// says so. It never resolves.
     pub(crate) async fn keep(mut self) {
