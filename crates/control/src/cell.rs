@@ -7,7 +7,7 @@ use crate::intake::{Intake, LANE_QUEUED, LANE_QUEUED_MAX, Lane, Outlet, QUEUED, 
 use crate::meter::{Metered, Meters};
 use crate::registry::{Answered, CellError, Recorded, Registry, StartReport};
 use crate::sinks::{DIRECTIVES_QUEUED_MAX, Directed, Sinks};
-use credence_journal::Journal;
+use credence_journal::{Journal, JournalError};
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Command, Held, Request, Unbind};
 use credence_model::decide::Entropy;
@@ -35,6 +35,10 @@ pub const SNAPSHOT_ENTRIES: u64 = 100_000;
 const READY_MS_MAX: u64 = 1_000;
 /// What callers are told to wait when the queue is full, in milliseconds.
 const RETRY_AFTER_MS: u64 = 100;
+
+/// The first pause before a journal that the system refuses is read again, and the longest, in milliseconds.
+const RECOVER_MS: u64 = 100;
+const RECOVER_MS_MAX: u64 = 2_000;
 
 /// The clock and the randomness of the outside, handed in.
 pub struct Edge {
@@ -246,6 +250,11 @@ fn full() -> Refusal {
     Refusal::new(Kind::Unavailable, message).retry_after_ms(RETRY_AFTER_MS)
 }
 
+fn cannot_write() -> Refusal {
+    let message = "the control plane cannot write its journal now; nothing was recorded";
+    Refusal::new(Kind::Unavailable, message).hint("See its log, and `credence doctor`").retry_after_ms(1_000)
+}
+
 fn stopped() -> Refusal {
     Refusal::new(Kind::Unavailable, "the control plane is stopping or cannot write its journal").retry_after_ms(1_000)
 }
@@ -346,20 +355,44 @@ impl Runner {
         }
     }
 
+    /// Reads the journal again, as often as it takes while it is the system that refuses: a full disk can have room again.
     fn recover(&mut self) -> bool {
         // Recovery removes what is half written.
         self.await_storing();
-        match self.registry.recover() {
-            Ok(_) => {
-                let last = self.registry.read(self.registry.state().last_index, 1);
-                if let Some(last) = last.ok().as_ref().and_then(|last| last.first()) {
-                    self.publish.send_replace(self.registry.recorded(last));
+        let mut pause_ms = RECOVER_MS;
+        loop {
+            match self.registry.recover() {
+                Ok(_) => {
+                    let last = self.registry.read(self.registry.state().last_index, 1);
+                    if let Some(last) = last.ok().as_ref().and_then(|last| last.first()) {
+                        self.publish.send_replace(self.registry.recorded(last));
+                    }
+                    return true;
                 }
-                true
+                Err(CellError::Journal(error @ JournalError::Io { .. })) => {
+                    tracing::error!(%error, pause_ms, "the journal cannot be read again yet; nothing is recorded");
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the journal cannot be read again; the control plane stops");
+                    return false;
+                }
             }
-            Err(error) => {
-                tracing::error!(%error, "the journal cannot be read again; the control plane stops");
-                false
+            if !self.refuse_for(Duration::from_millis(pause_ms)) {
+                return false;
+            }
+            pause_ms = (pause_ms * 2).min(RECOVER_MS_MAX);
+        }
+    }
+
+    /// Refuses whatever comes for so long; `false` when the cell is to end.
+    fn refuse_for(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Some(waiting) = self.outlet.take(BATCH_REQUESTS_MAX, left) else { return false };
+            waiting.into_iter().for_each(|waiting| waiting.message.refuse(cannot_write()));
+            if left.is_zero() {
+                return true;
             }
         }
     }

@@ -212,6 +212,12 @@ impl Server {
         &self.report
     }
 
+    /// Resolves if the registry cannot go on, which it never should: nothing can be recorded or read any more.
+    pub async fn broken(&self) {
+        let mut recorded = self.cell.recorded();
+        while recorded.changed().await.is_ok() {}
+    }
+
     /// Lets open requests end, then ends itself. What was acknowledged is in the journal.
     pub async fn stop(self) {
         let admin_socket = self.admin_socket.clone();

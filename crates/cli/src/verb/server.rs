@@ -47,7 +47,15 @@ pub(super) async fn run(args: ServerArgs, session: &Session) -> Result<(), Failu
     let server = Server::start_on(listeners, config).await.map_err(|error| Failure::caused(Kind::Conflict, &error))?;
     tell(&server, session.out)?;
     loop {
-        match orders.told().await {
+        let told = tokio::select! {
+            told = orders.told() => told,
+            () = server.broken() => {
+                server.stop().await;
+                let what = "the journal cannot be used any more, and the server has stopped; its log says why";
+                return Err(Failure::new(Kind::Unavailable, what).hint("Run `credence doctor`, then start it again"));
+            }
+        };
+        match told {
             Told::End => break,
             Told::Reload => reload(&server, args.clone(), passphrase.clone(), session.out).await?,
             Told::Upgrade => match successor.check().await {

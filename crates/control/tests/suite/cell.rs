@@ -3,12 +3,13 @@
 use crate::fixture::{apply_class, apply_pool, by_admin, cell, cell_on, create, replayed, retried, spec};
 use credence_control::{BATCH_REQUESTS_MAX, Cell, LANE_QUEUED_MAX, LIMITS};
 use credence_journal::{
-    Fault, Fence, Index, Journal, JournalError, MemoryDisk, MemoryJournal, Recovered, StoreSnapshot,
+    Fault, Fence, Index, Journal, JournalError, MemoryDisk, MemoryJournal, Obstacle, Recovered, StoreSnapshot,
 };
 use credence_model::command::{Answer, Command};
 use credence_model::label::Labels;
 use credence_model::pool::PoolSpec;
 use credence_model::refusal::{Kind, Refusal};
+use std::io;
 use std::pin::Pin;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::task::{Context, Poll, Waker};
@@ -123,16 +124,18 @@ async fn what_could_not_be_recorded_is_not_acknowledged_and_the_cell_goes_on_fro
     cell.stop().await;
 }
 
-/// A journal that cannot be read again after its first failure.
+/// A journal that cannot always be read again.
 struct Dying {
     memory: MemoryJournal,
-    recoveries_left: u32,
+    recoveries: u32,
+    /// Why not, at this attempt.
+    refuse: fn(u32) -> Option<JournalError>,
 }
 
 impl Journal for Dying {
     fn recover(&mut self) -> Result<Recovered, JournalError> {
-        self.recoveries_left = self.recoveries_left.checked_sub(1).ok_or(JournalError::NotRecovered)?;
-        self.memory.recover()
+        self.recoveries += 1;
+        (self.refuse)(self.recoveries).map_or_else(|| self.memory.recover(), Err)
     }
     fn append(&mut self, fence: Fence, batch: &[Vec<u8>]) -> Result<Index, JournalError> {
         self.memory.append(fence, batch)
@@ -148,7 +151,8 @@ impl Journal for Dying {
 #[tokio::test]
 async fn a_cell_whose_journal_cannot_be_read_again_stops_and_says_so_to_everyone() {
     let disk = MemoryDisk::new();
-    let (cell, _) = cell_on(Box::new(Dying { memory: MemoryJournal::open(&disk), recoveries_left: 1 }));
+    let refuse = |attempt| (attempt > 1).then_some(JournalError::NotRecovered);
+    let (cell, _) = cell_on(Box::new(Dying { memory: MemoryJournal::open(&disk), recoveries: 0, refuse }));
     furnish(&cell).await;
     let (last, mut recorded) = (disk.last(), cell.recorded());
     disk.inject(Fault::RefuseAppend);
@@ -164,6 +168,26 @@ async fn a_cell_whose_journal_cannot_be_read_again_stops_and_says_so_to_everyone
         assert!(refusal.message.contains("cannot write its journal"), "{refusal}");
     }
     assert_eq!(disk.last(), last);
+    cell.stop().await;
+}
+
+#[tokio::test]
+async fn a_cell_whose_disk_is_ill_refuses_until_it_is_well_and_then_goes_on() {
+    let disk = MemoryDisk::new();
+    let refuse = |attempt| {
+        let source = io::Error::from(io::ErrorKind::StorageFull);
+        let ill = JournalError::Io { doing: "write", path: "/journal".into(), obstacle: Obstacle::Full, source };
+        (2..5).contains(&attempt).then_some(ill)
+    };
+    let (cell, _) = cell_on(Box::new(Dying { memory: MemoryJournal::open(&disk), recoveries: 0, refuse }));
+    furnish(&cell).await;
+    disk.inject(Fault::RefuseAppend);
+    assert_eq!(cell.submit(by_admin(create("a-1"))).await.unwrap_err().kind, Kind::Unavailable);
+    // What comes while it is ill is told so at once, and what comes after is recorded.
+    let refusal = cell.submit(by_admin(create("a-2"))).await.unwrap_err();
+    assert!(refusal.message.contains("nothing was recorded"), "{refusal}");
+    while cell.submit(by_admin(create("a-3"))).await.is_err() {}
+    assert_eq!(cell.read(|state| state.actors.len()).await, Ok(1));
     cell.stop().await;
 }
 
