@@ -8,6 +8,7 @@
 
 mod check;
 mod ci;
+mod crash;
 mod fuzz;
 mod generate;
 mod needs;
@@ -62,6 +63,8 @@ enum Command {
     },
     /// Run the seeded simulator over model, cell and node logic
     Sim(sim::Simulation),
+    /// Kill, stop, cut off and starve real processes under load (docs/testing.md)
+    Crash(crash::Crashes),
     /// Fuzz every parser of bytes from strangers (docs/testing.md)
     Fuzz(fuzz::Fuzzing),
     /// What continuous integration runs: check, test, then a few hundred simulator seeds
@@ -77,6 +80,7 @@ impl Command {
             Self::Gen => generate::write(),
             Self::Golden { arguments } => suite::accept_golden(&arguments),
             Self::Sim(simulation) => simulation.run(),
+            Self::Crash(crashes) => crashes.run(),
             Self::Fuzz(fuzzing) => fuzzing.run(),
             Self::Ci => ci::run(),
         }

@@ -9,6 +9,7 @@
 )]
 
 mod corpus;
+mod crash;
 mod differential;
 mod drill;
 mod driver;

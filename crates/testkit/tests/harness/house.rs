@@ -52,7 +52,13 @@ pub(crate) struct House {
 impl House {
     /// A server with these settings, in TOML, and the classes and the pool of the tests.
     pub(crate) fn start(settings: &str) -> Self {
+        Self::start_in(settings, |_| {})
+    }
+
+    /// The same with a data directory that is prepared first.
+    pub(crate) fn start_in(settings: &str, prepare: impl FnOnce(&Path)) -> Self {
         let home = home();
+        prepare(&home.path().join("server"));
         let config = home.path().join("server.toml");
         configure(&config, "", settings);
         let (server, started) = Self::serve(&Cli::new(home.path(), None), &config, "127.0.0.1:0");
@@ -85,14 +91,34 @@ impl House {
         (self.server, _) = Self::serve(&self.cli, &self.config, &self.addr);
     }
 
+    /// Starts the server, which must not come up; what it says.
+    pub(crate) fn refused_server(&self) -> String {
+        let ran =
+            self.cli.run(&["server", "--config", arg(&self.config), "--listen", &self.addr, "--until-stdin-closes"]);
+        assert_ne!(ran.code, 0, "it came up");
+        ran.stderr
+    }
+
+    /// Leaves its directory behind.
+    pub(crate) fn keep(&mut self) -> PathBuf {
+        self.home.disable_cleanup(true);
+        self.home.path().to_owned()
+    }
+
     /// Adds a node with so many workers, named after it: `NAME-1` and so on.
     pub(crate) fn node(&self, name: &str, workers: u32) -> Node {
-        let token = self.home.path().join(format!("{name}.token"));
-        let pool = format!("default={workers}");
-        self.cli.done(&["token", "create", "--node", name, "--pool", &pool, "--out", arg(&token)]);
-        let data_dir = self.home.path().join(name);
+        self.node_at(name, workers, &self.addr)
+    }
+
+    /// The same, or starts it again, with another address for the server.
+    pub(crate) fn node_at(&self, name: &str, workers: u32, addr: &str) -> Node {
+        let (token, data_dir) = (self.home.path().join(format!("{name}.token")), self.home.path().join(name));
+        if !token.exists() {
+            let pool = format!("default={workers}");
+            self.cli.done(&["token", "create", "--node", name, "--pool", &pool, "--out", arg(&token)]);
+        }
         let workers = format!("default/default={workers}");
-        let arguments = ["node", "--name", name, "--connect", &self.addr, "--worker", &workers];
+        let arguments = ["node", "--name", name, "--connect", addr, "--worker", &workers];
         let places = ["--join-token-file", arg(&token), "--data-dir", arg(&data_dir)];
         let (process, started) = daemon(&self.cli, &[&arguments[..], &places].concat());
         Node { process, socket: text(&started, "socket").to_owned() }

@@ -111,6 +111,16 @@ impl Process {
         let _ = pidfd_send_signal(&self.pidfd, Signal::TERM);
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended already.
+    pub(crate) fn has_ended(&self) -> bool {
+        ends_within(&self.pidfd, Duration::ZERO)
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         pidfd_send_signal(&self.pidfd, signal).expect("it runs");

@@ -3,6 +3,7 @@
 //!
 //! Two of its verbs are no ordinary client: `knock` and `metadata` send what no well-behaved client sends.
 
+mod beacon;
 mod mtls;
 mod raw;
 mod say;
@@ -11,6 +12,7 @@ mod svid;
 use clap::{Parser, Subcommand};
 use std::error::Error;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What may go wrong: it is only ever printed.
@@ -36,6 +38,12 @@ enum Verb {
         /// Stay until standard input closes or the stream ends, whatever SIGTERM says
         #[arg(long)]
         until_stdin_closes: bool,
+    },
+    /// Fetches its X.509-SVID again and again and writes down when, for ever
+    Beacon {
+        /// Directory to write to
+        #[arg(long)]
+        into: PathBuf,
     },
     /// Fetches a JWT-SVID, has it validated by the endpoint, and validates it itself
     Token {
@@ -94,6 +102,7 @@ async fn main() -> ExitCode {
                 Err(error) => Err(error),
             }
         }
+        Verb::Beacon { into } => beacon::beacon(&into).await,
         Verb::Token { audience } => svid::token(&audience).await,
         Verb::Serve { peer } => mtls::serve(peer).await,
         Verb::Call { addr, peer } => mtls::call(addr, peer).await,

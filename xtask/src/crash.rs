@@ -1,0 +1,32 @@
+//! `cargo xtask crash`: the campaign of real crashes of `credence-testkit`.
+
+use clap::Args;
+
+use crate::step::{self, Outcome};
+
+/// How much is to go wrong.
+#[derive(Args)]
+pub(crate) struct Crashes {
+    /// How many misfortunes
+    #[arg(long, default_value_t = 100)]
+    count: u32,
+    /// What makes their order, and that of the load
+    #[arg(long, default_value_t = 1)]
+    seed: u32,
+    /// A full and a read-only disk, too: needs root, for mounts
+    #[arg(long)]
+    mounts: bool,
+}
+
+impl Crashes {
+    pub(crate) fn run(&self) -> Outcome {
+        let Self { count, seed, mounts } = self;
+        let campaign =
+            "crash::whatever_is_killed_stopped_or_cut_off_nothing_acknowledged_is_lost_and_nobody_has_two_holders";
+        let test = ["test", "--quiet", "--package", "credence-testkit", "--test", "suite", "--"];
+        let mut command = step::cargo(&[&test[..], &["--exact", campaign, "--nocapture"]].concat());
+        command.env("CREDENCE_CRASH_COUNT", count.to_string()).env("CREDENCE_CRASH_SEED", seed.to_string());
+        command.env("CREDENCE_CRASH_MOUNTS", u8::from(*mounts).to_string());
+        step::run(&format!("let {count} misfortunes happen from seed {seed}"), &mut command)
+    }
+}
