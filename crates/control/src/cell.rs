@@ -5,6 +5,7 @@
 
 use crate::intake::{Intake, LANE_QUEUED, LANE_QUEUED_MAX, Lane, Outlet, QUEUED, QUEUED_MAX, Turned, intake};
 use crate::meter::{Metered, Meters};
+use crate::openings::{Opening, Openings};
 use crate::registry::{Answered, CellError, Recorded, Registry, StartReport};
 use crate::sinks::{DIRECTIVES_QUEUED_MAX, Directed, Sinks};
 use credence_journal::{Journal, JournalError};
@@ -19,6 +20,7 @@ use credence_model::state::State;
 use credence_model::time::Timestamp;
 use credence_telemetry::trace::TraceContext;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -65,6 +67,8 @@ pub struct Cell {
     intake: Arc<Intake<Waiting>>,
     meters: Meters,
     recorded: watch::Receiver<Recorded>,
+    /// How many streams of nodes were opened.
+    opened: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -95,7 +99,7 @@ impl std::fmt::Debug for Message {
 struct Submitted {
     request: Request,
     trace: Option<TraceContext>,
-    sink: Option<mpsc::Sender<Directed>>,
+    sink: Option<(Opening, mpsc::Sender<Directed>)>,
     reply: oneshot::Sender<Result<Answered, Refusal>>,
 }
 
@@ -118,13 +122,15 @@ impl Cell {
             meters: meters.clone(),
             publish,
             sinks: Sinks::default(),
+            openings: Openings::default(),
             expired_at: Timestamp::default(),
             storing: None,
         };
         std::thread::Builder::new().name("cell".into()).spawn(move || runner.run()).map_err(|error| {
             CellError::Settings(Refusal::new(Kind::Unavailable, format!("no thread for the cell: {error}")))
         })?;
-        Ok((Self { intake: Arc::new(intake), meters, recorded }, report))
+        let opened = Arc::new(AtomicU64::new(0));
+        Ok((Self { intake: Arc::new(intake), meters, recorded, opened }, report))
     }
 
     /// Decides and records a request.
@@ -140,9 +146,15 @@ impl Cell {
         answer.await.map_err(|_| stopped())?
     }
 
-    /// Opens a node's stream.
+    /// Notes that a stream is opened now: before the node is answered, and so before it says anything.
+    pub fn opening(&self) -> Opening {
+        Opening(self.opened.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// Attaches a node by what it said on a stream, unless it has opened a newer one and said something there.
     pub async fn attach(
         &self,
+        opening: Opening,
         node: NodeName,
         workers: Vec<WorkerRef>,
         held: Vec<Held>,
@@ -152,7 +164,10 @@ impl Cell {
         let caller = Caller::Node { name: node.clone() };
         let request = Request { caller, idempotency_key: None, command: Command::AttachNode { node, workers, held } };
         let lane = Lane::of(&request.command);
-        self.send(lane, Message::Submit(Box::new(Submitted { request, trace: None, sink: Some(sink), reply })))?;
+        self.send(
+            lane,
+            Message::Submit(Box::new(Submitted { request, trace: None, sink: Some((opening, sink)), reply })),
+        )?;
         match answer.await.map_err(|_| stopped())??.answer {
             Answer::Attached { session, unbind } => Ok(Attachment { session, unbind, directives }),
             _ => Err(Refusal::new(Kind::Bug, "attaching a node was answered with something else")),
@@ -266,6 +281,7 @@ struct Runner {
     outlet: Outlet<Waiting>,
     meters: Meters,
     sinks: Sinks,
+    openings: Openings,
     expired_at: Timestamp,
     /// The thread that stores a snapshot.
     storing: Option<JoinHandle<()>>,
@@ -301,9 +317,27 @@ impl Runner {
         }
     }
 
+    /// Refuses what nodes said on streams that are not their newest.
+    fn admit(&mut self, submitted: Vec<Submitted>) -> Vec<Submitted> {
+        let mut admitted = Vec::with_capacity(submitted.len());
+        for one in submitted {
+            let refused = match (&one.sink, &one.request.command) {
+                (Some((opening, _)), Command::AttachNode { node, .. }) => self.openings.admit(node, *opening).err(),
+                _ => None,
+            };
+            match refused {
+                // The stream may have ended meanwhile.
+                Some(refusal) => drop(one.reply.send(Err(refusal))),
+                None => admitted.push(one),
+            }
+        }
+        admitted
+    }
+
     /// One turn; `false` when the cell cannot go on.
     fn turn(&mut self, submitted: Vec<Submitted>) -> bool {
         let now = (self.edge.now)();
+        let submitted = self.admit(submitted);
         if !submitted.is_empty() {
             self.meters.batch.observe(submitted.len() as f64);
         }
@@ -321,7 +355,8 @@ impl Runner {
                 let mut answered = Vec::with_capacity(replies.len());
                 for ((reply, answer), request) in replies.into_iter().zip(turn.answers).zip(requests) {
                     let Some((sink, reply)) = reply else { continue };
-                    if let (Some(sink), Ok(Answered { answer: Answer::Attached { session, .. }, .. })) = (sink, &answer)
+                    if let (Some((_, sink)), Ok(Answered { answer: Answer::Attached { session, .. }, .. })) =
+                        (sink, &answer)
                         && let Command::AttachNode { node, .. } = request.command
                     {
                         self.sinks.open(node, *session, sink);

@@ -7,12 +7,14 @@
 mod cell;
 mod intake;
 mod meter;
+mod openings;
 mod registry;
 mod sinks;
 
 pub use cell::{Attachment, BATCH_REQUESTS_MAX, Cell, EXPIRE_EVERY_MS, Edge, SNAPSHOT_ENTRIES};
 pub use intake::{LANE_QUEUED_MAX, QUEUED_MAX};
 pub use meter::Meters;
+pub use openings::{Opening, Openings};
 pub use registry::{Answered, BegunSnapshot, CellError, Recorded, Registry, StartReport, Turn};
 pub use sinks::{DIRECTIVES_QUEUED_MAX, Directed};
 

@@ -27,7 +27,7 @@ async fn furnished(disk: &MemoryDisk) -> Cell {
 }
 
 async fn attach(cell: &Cell) -> Attachment {
-    let attachment = cell.attach(alpha(), vec![worker("w1")], Vec::new()).await.unwrap();
+    let attachment = cell.attach(cell.opening(), alpha(), vec![worker("w1")], Vec::new()).await.unwrap();
     cell.submit(report(attachment.session, keys(attachment.session * 10_000, 4))).await.unwrap();
     attachment
 }
@@ -76,7 +76,7 @@ async fn a_newer_stream_replaces_an_older_one() {
     let mut older = attach(&cell).await;
     ok(&cell, resume("a-1")).await;
     let first = bind(older.directives.recv().await.unwrap());
-    let mut newer = cell.attach(alpha(), vec![worker("w1")], vec![held(&first)]).await.unwrap();
+    let mut newer = cell.attach(cell.opening(), alpha(), vec![worker("w1")], vec![held(&first)]).await.unwrap();
     assert_eq!((older.session, newer.session, newer.unbind.len()), (1, 2, 0));
     assert!(older.directives.recv().await.is_none(), "nothing more comes on the older one");
     let stale = cell.submit(report(1, Report::Heartbeat)).await.unwrap_err();
@@ -94,9 +94,9 @@ async fn a_node_that_may_not_attach_gets_no_stream_and_disturbs_none() {
     let cell = furnished(&MemoryDisk::new()).await;
     let mut attachment = attach(&cell).await;
     let stranger = NodeName::parse("beta").unwrap();
-    assert_eq!(cell.attach(stranger, Vec::new(), Vec::new()).await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(cell.attach(cell.opening(), stranger, Vec::new(), Vec::new()).await.unwrap_err().kind, Kind::NotFound);
     let foreign = vec!["other/pool/w1".parse().unwrap()];
-    cell.attach(alpha(), foreign, Vec::new()).await.unwrap_err();
+    cell.attach(cell.opening(), alpha(), foreign, Vec::new()).await.unwrap_err();
     ok(&cell, resume("a-1")).await;
     bind(attachment.directives.recv().await.unwrap());
     cell.stop().await;

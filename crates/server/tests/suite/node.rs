@@ -209,6 +209,18 @@ async fn a_node_that_comes_back_after_a_restart_of_the_server_goes_on_with_what_
 }
 
 #[tokio::test]
+async fn what_a_node_said_on_an_older_stream_and_comes_late_ends_nothing() {
+    let (house, node, _line, bind) = running().await;
+    let mut late = node.open_silently(&house).await;
+    let mut newer = node.attach(&house, &["w1"], vec![held(&bind)]).await;
+    late.hello(&["w1"], Vec::new(), None).await;
+    assert_eq!(late.end().await.kind, "stale");
+    newer.heartbeat().await;
+    assert_eq!(house.admin().get("/v1/actors/finance/a-1").await.ok()["state"], "running");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_newer_stream_takes_the_place_of_an_older_one() {
     let (house, node, mut line, bind) = running().await;
     let mut newer = node.attach(&house, &["w1"], vec![held(&bind)]).await;

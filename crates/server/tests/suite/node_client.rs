@@ -130,14 +130,14 @@ impl Node {
         held: Vec<Held>,
         mark: Option<Mark>,
     ) -> Line {
-        let hello = Hello {
-            workers: workers.iter().map(|id| format!("finance/standard/{id}")).collect(),
-            held,
-            version: "test".into(),
-            mark,
-        };
+        let line = self.open_silently(house).await;
+        line.hello(workers, held, mark).await;
+        line
+    }
+
+    /// Opens the stream and says nothing yet.
+    pub(crate) async fn open_silently(&self, house: &House) -> Line {
         let (to, outgoing) = mpsc::channel(64);
-        to.send(FromNode { message: Some(from_node::Message::Hello(hello)) }).await.unwrap();
         let from = self.client(house).await.connect(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
         Line { to, from, keys: HashMap::new(), welcome: None, mark: None, beats: 0 }
     }
@@ -155,6 +155,17 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// Says who it is.
+    pub(crate) async fn hello(&self, workers: &[&str], held: Vec<Held>, mark: Option<Mark>) {
+        let hello = Hello {
+            workers: workers.iter().map(|id| format!("finance/standard/{id}")).collect(),
+            held,
+            version: "test".into(),
+            mark,
+        };
+        self.to.send(FromNode { message: Some(from_node::Message::Hello(hello)) }).await.unwrap();
+    }
+
     pub(crate) async fn say(&self, message: from_node::Message) {
         self.to.send(FromNode { message: Some(message) }).await.unwrap();
     }

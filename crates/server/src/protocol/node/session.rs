@@ -14,7 +14,7 @@ use super::convert;
 use crate::app::{App, stopped};
 use crate::call::Question;
 use crate::problem;
-use credence_control::{Answered, Attachment, Directed};
+use credence_control::{Answered, Attachment, Directed, Opening};
 use credence_model::caller::Caller;
 use credence_model::command::{Command, Report};
 use credence_model::id::{Digest, NodeName};
@@ -108,9 +108,10 @@ pub(super) fn open(
     from_node: Streaming<wire::FromNode>,
 ) -> ReceiverStream<Result<wire::ToNode, Status>> {
     let (out, outgoing) = mpsc::channel(OUTGOING_MAX);
+    let opening = app.cell.opening();
     tokio::spawn(async move {
         let last = out.clone();
-        if let Err(refusal) = run(app, &node, from_node, out).await {
+        if let Err(refusal) = run(app, &node, opening, from_node, out).await {
             tracing::info!(%node, %refusal, "the stream of a node ended");
             // A node that does not read will not read this either.
             let _ = last.try_send(Err(problem::grpc(&refusal)));
@@ -122,13 +123,14 @@ pub(super) fn open(
 async fn run(
     app: Arc<App>,
     node: &NodeName,
+    opening: Opening,
     mut from_node: Streaming<wire::FromNode>,
     out: Outgoing,
 ) -> Result<(), Refusal> {
     let hello = first(&mut from_node).await?;
     let (workers, held) = convert::hello(&hello)?;
     crate::hold::compare(&app, node, hello.mark.as_ref()).await?;
-    let attachment = app.cell.attach(node.clone(), workers, held).await?;
+    let attachment = app.cell.attach(opening, node.clone(), workers, held).await?;
     let Attachment { session: number, unbind, directives } = attachment;
     let questions = app.calls.open(node, number);
     let session = Session {
