@@ -16,16 +16,22 @@ pub(crate) struct Simulation {
     /// How many runs to make
     #[arg(long, default_value_t = 1)]
     runs: u64,
+    /// Build with optimisation: for long campaigns
+    #[arg(long)]
+    release: bool,
 }
 
 impl Simulation {
     /// What continuous integration runs.
-    pub(crate) const STANDING: Self = Self { seed: 1, steps: 3_000, runs: 300 };
+    pub(crate) const STANDING: Self = Self { seed: 1, steps: 3_000, runs: 300, release: false };
 
     pub(crate) fn run(&self) -> Outcome {
-        let Self { seed, steps, runs } = self;
+        let Self { seed, steps, runs, release } = self;
         let what = format!("simulate {runs} run(s) of {steps} steps from seed {seed}");
-        let mut command = step::cargo(&["run", "--quiet", "--package", "credence-testkit", "--bin", "sim", "--"]);
+        // The profile keeps the checks of arithmetic and the debug assertions.
+        let profile = if *release { "campaign" } else { "dev" };
+        let mut command = step::cargo(&["run", "--quiet", "--profile", profile, "--package", "credence-testkit"]);
+        command.args(["--bin", "sim", "--"]);
         command.args(["--seed", &seed.to_string(), "--steps", &steps.to_string(), "--runs", &runs.to_string()]);
         step::run(&what, &mut command)
     }

@@ -2,23 +2,31 @@
 //!
 //! One number decides everything, so a failing run is repeated exactly by `cargo xtask sim --seed N --steps S`. Nodes have
 //! clocks of their own that run a little fast or slow; streams deliver in order and late, break, and are partitioned
-//! in one direction or both; the server and the nodes crash at any step; appends fail before or after they reached the disk;
-//! the server starts from a snapshot or without one, and another server takes the journal over. A TCP stream neither
-//! duplicates nor reorders, so duplicates are those that clients make: commands that are sent again.
+//! in one direction or both; the server and the nodes crash at any step, the server also within one: between what it decides,
+//! appends, publishes, signs, delivers and answers. Two runs of three have the real file journal on a disk ([`disk`]) that
+//! tears writes, forgets what was not synced, fails to sync, fills up and is slow; the others one in memory that another server
+//! may take over. Machines are suspended, and the server's wall clock is set. A TCP stream neither duplicates nor reorders,
+//! so duplicates are those that clients make: commands that are sent again.
 //!
 //! After every step the checks of [`check`] hold, and when misfortune stops everything comes to rest ([`calm`]), or the run
 //! fails.
 
+mod act;
 mod calm;
 mod check;
+mod coverage;
+mod disk;
 mod network;
 mod node;
 mod random;
 mod server;
+mod store;
+mod witness;
 mod world;
 
 pub use check::Broken;
-pub use world::{Coverage, run};
+pub use coverage::{CAMPAIGN_RUNS_MIN, Coverage};
+pub use world::run;
 
 /// What to simulate.
 #[derive(Debug, Clone, Copy)]
@@ -52,11 +60,23 @@ pub enum Fault {
     NeverEnds,
     /// A retried command is done a second time.
     RetriedAnew,
+    /// The server answers before what it recorded is on the disk: the journal does not wait for the sync.
+    AcknowledgesBeforeSync,
+    /// A sync failed, and the journal goes on as if it had not.
+    IgnoresFailedSync,
+    /// A torn batch at the end of the journal is believed as far as it can be read.
+    BelievesTornTail,
+    /// A server that is killed and starts again forgets the file lock: two serve from one journal.
+    ForgetsLock,
+    /// A node's clock stands while its machine is suspended.
+    ClockStands,
+    /// What a node said on an older stream, and comes after what it said on a newer one, is believed.
+    OldWordsBelieved,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
         Self::LeaseTooLong,
         Self::LeaseIgnored,
         Self::AnswersUnrecorded,
@@ -66,6 +86,12 @@ impl Fault {
         Self::KeysLost,
         Self::NeverEnds,
         Self::RetriedAnew,
+        Self::AcknowledgesBeforeSync,
+        Self::IgnoresFailedSync,
+        Self::BelievesTornTail,
+        Self::ForgetsLock,
+        Self::ClockStands,
+        Self::OldWordsBelieved,
     ];
 }
 

@@ -10,13 +10,12 @@ fn a_seed_decides_everything() {
 
 #[test]
 fn the_invariants_hold_in_the_first_seeds_and_everything_happens_there() {
-    let mut seen = credence_testkit::sim::Coverage::new();
+    let mut seen = credence_testkit::sim::Coverage::default();
     for seed in 1..=20 {
         let coverage = run(Options { seed, steps: 2_000, fault: None }).unwrap_or_else(|failure| panic!("{failure}"));
-        coverage.into_iter().for_each(|(what, count)| *seen.entry(what).or_default() += count);
+        seen.add(coverage);
     }
     for what in [
-        "bindings",
         "create",
         "resume",
         "suspend",
@@ -26,8 +25,14 @@ fn the_invariants_hold_in_the_first_seeds_and_everything_happens_there() {
         "drain",
         "enable",
         "renewal",
-        "server crashed",
+        "server killed",
+        "server lost power",
         "rival server",
+        "rival server at the lock",
+        "sync failed",
+        "disk full",
+        "torn batch cut",
+        "node suspended",
         "snapshot",
         "command retried",
         "came to rest",
@@ -37,8 +42,10 @@ fn the_invariants_hold_in_the_first_seeds_and_everything_happens_there() {
         "partition begins",
         "deadline",
     ] {
-        assert!(seen.get(what).is_some_and(|count| *count > 0), "{what} never happened: {seen:?}");
+        assert!(seen.happened.contains_key(what), "{what} never happened: {seen:?}");
     }
+    assert!(seen.events.contains_key("ActorBound") && seen.transitions.contains_key(&("actor", "lost", "running")));
+    assert!(!seen.missing().contains(&"crash: in the append") && seen.to_string().contains("actor lost → running"));
 }
 
 #[test]
@@ -54,6 +61,14 @@ fn every_planted_fault_is_caught_by_the_check_that_is_there_for_it() {
             Fault::WorkerShared => matches!(failure.broken, Broken::SharedWorker(_)),
             Fault::KeysLost | Fault::NeverEnds => matches!(failure.broken, Broken::Starved(_)),
             Fault::RetriedAnew => matches!(failure.broken, Broken::Retried(_)),
+            Fault::AcknowledgesBeforeSync | Fault::IgnoresFailedSync => {
+                matches!(failure.broken, Broken::Lost(_) | Broken::Refused(_))
+            }
+            Fault::BelievesTornTail => matches!(failure.broken, Broken::Torn(_)),
+            Fault::ForgetsLock => matches!(failure.broken, Broken::Replaced),
+            Fault::ClockStands | Fault::OldWordsBelieved => {
+                matches!(failure.broken, Broken::TwoHolders(_) | Broken::OutsideBinding(_))
+            }
             Fault::EpochRepeated | Fault::IdentityReused => matches!(failure.broken, Broken::Journal(_)),
         };
         assert!(caught, "{fault:?} was caught as something else: {failure}");

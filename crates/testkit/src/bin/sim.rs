@@ -1,7 +1,7 @@
 //! Runs simulations: `cargo xtask sim`.
 
 use clap::Parser;
-use credence_testkit::sim::{Coverage, Options, run};
+use credence_testkit::sim::{CAMPAIGN_RUNS_MIN, Coverage, Options, run};
 use std::process::ExitCode;
 
 /// Simulate server, nodes, network and crashes from a seed, and check the invariants after every step.
@@ -21,10 +21,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut coverage = Coverage::new();
+    let mut coverage = Coverage::default();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.runs) {
         match run(Options { seed, steps: arguments.steps, fault: None }) {
-            Ok(seen) => seen.into_iter().for_each(|(what, count)| *coverage.entry(what).or_default() += count),
+            Ok(seen) => coverage.add(seen),
             Err(failure) => {
                 eprintln!("{failure}");
                 return ExitCode::FAILURE;
@@ -32,6 +32,11 @@ fn main() -> ExitCode {
         }
     }
     println!("{} runs of {} steps from seed {}: every invariant held", arguments.runs, arguments.steps, arguments.seed);
-    coverage.into_iter().for_each(|(what, count)| println!("{count:>10}  {what}"));
+    print!("{coverage}");
+    let missing = coverage.missing();
+    if arguments.runs >= CAMPAIGN_RUNS_MIN && !missing.is_empty() {
+        eprintln!("misfortunes that never happened: {}", missing.join(", "));
+        return ExitCode::FAILURE;
+    }
     ExitCode::SUCCESS
 }

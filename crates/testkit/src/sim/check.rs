@@ -1,8 +1,8 @@
 //! What must hold after every step.
 
+use super::coverage::{Coverage, Standing};
 use super::node::Node;
 use super::{Fault, server::Server};
-use credence_model::apply::apply;
 use credence_model::event::{Entry, Event};
 use credence_model::id::{ActorRef, Epoch, WorkerRef};
 use credence_model::invariant::Auditor;
@@ -20,6 +20,10 @@ pub enum Broken {
     OutsideBinding(String),
     /// An entry that was acknowledged is not on the disk, or is another one.
     Lost(String),
+    /// A batch is there in part.
+    Torn(String),
+    /// The server does not start, although nothing on its disk was damaged.
+    Refused(String),
     /// The journal breaks one of the three invariants.
     Journal(String),
     /// Replaying the journal gives another state.
@@ -41,6 +45,8 @@ impl std::fmt::Display for Broken {
             Self::SharedWorker(what) => write!(f, "a worker serves two actors: {what}"),
             Self::OutsideBinding(what) => write!(f, "a credential is served outside a live binding: {what}"),
             Self::Lost(what) => write!(f, "an acknowledged change is lost: {what}"),
+            Self::Torn(what) => write!(f, "a batch is neither wholly there nor wholly absent: {what}"),
+            Self::Refused(what) => write!(f, "the server refuses to start: {what}"),
             Self::Journal(what) => write!(f, "the journal breaks an invariant: {what}"),
             Self::Replay => f.write_str("replaying the journal gives another state"),
             Self::Starved(what) => write!(f, "it does not come to rest: {what}"),
@@ -58,11 +64,21 @@ pub(super) struct Checks {
     state: State,
     auditor: Auditor,
     tampered: bool,
+    standing: Standing,
 }
 
 impl Checks {
     /// Reads what was recorded since the last look. After a restart everything is read again.
-    pub(super) fn read(&mut self, server: &mut Server, fault: Option<Fault>, again: bool) -> Result<(), Broken> {
+    pub(super) fn read(
+        &mut self,
+        server: &mut Server,
+        fault: Option<Fault>,
+        again: bool,
+        coverage: &mut Coverage,
+    ) -> Result<(), Broken> {
+        if let Some(broken) = server.seen.take_broken() {
+            return Err(broken);
+        }
         if again && server.registry.is_some() {
             let all = server.entries_after(0).map_err(Broken::Lost)?;
             if let Some((known, found)) = self.known.iter().zip(&all).find(|(known, found)| known != found) {
@@ -80,10 +96,13 @@ impl Checks {
             }
         }
         let new = server.entries_after(self.known.len() as u64).map_err(Broken::Lost)?;
-        for entry in new {
+        let (next, recorded) = (self.known.len() as u64, std::mem::take(&mut server.recorded));
+        // A server that is down cannot be asked, and yet what it recorded may have been told to a node.
+        let new = if server.registry.is_some() { new } else { recorded };
+        for entry in new.into_iter().filter(|entry| entry.index > next) {
             let audited = self.tamper(&entry, fault);
             self.auditor.read(audited.as_ref().unwrap_or(&entry));
-            apply(&mut self.state, &entry);
+            self.standing.read(&entry, &mut self.state, coverage);
             self.known.push(entry);
         }
         if server.registry.is_some() && (self.known.len() as u64) < server.acknowledged {

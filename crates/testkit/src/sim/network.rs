@@ -67,23 +67,35 @@ impl Cut {
     pub(super) const ALL: [Self; 3] = [Self::ToServer, Self::ToNode, Self::Both];
 }
 
+/// Numbers below are for what is deferred.
+const DEFERRED_MAX: u64 = 1 << 32;
+
 /// What is under way.
 #[derive(Debug, Default)]
 pub(super) struct Network {
     arrivals: BTreeMap<(u64, u64), Arrival>,
     sequence: u64,
+    deferred: u64,
     /// When the last message of a stream and direction arrives, so that none overtakes another.
     last: BTreeMap<(usize, u64, bool), u64>,
     /// Streams that are open on both sides, by node.
     pub(super) open: BTreeMap<usize, u64>,
     /// Nodes that are cut off, and in which directions.
     pub(super) cut: BTreeMap<usize, Cut>,
+    /// Nothing is slow any more.
+    pub(super) is_calm: bool,
 }
 
 impl Network {
     pub(super) fn at(&mut self, when_ms: u64, arrival: Arrival) {
         self.sequence += 1;
-        self.arrivals.insert((when_ms, self.sequence), arrival);
+        self.arrivals.insert((when_ms, DEFERRED_MAX + self.sequence), arrival);
+    }
+
+    /// Something that arrived at somebody who does not listen before `when_ms`: it comes before what arrives then.
+    pub(super) fn defer(&mut self, when_ms: u64, arrival: Arrival) {
+        self.deferred += 1;
+        self.arrivals.insert((when_ms, self.deferred), arrival);
     }
 
     pub(super) fn next_at(&self) -> Option<u64> {
@@ -116,23 +128,27 @@ impl Network {
         }
     }
 
-    /// Breaks a node's stream: messages under way are lost, and each side notices in its own time.
+    /// Breaks a node's stream. Each side notices in its own time; what is under way is lost, or still heard until then.
     pub(super) fn cut_stream(&mut self, now_ms: u64, random: &mut Random, node: usize) -> bool {
         let Some(stream) = self.open.remove(&node) else { return false };
-        self.arrivals.retain(|_, arrival| match arrival {
-            Arrival::ToServer { node: n, stream: s, .. } | Arrival::ToNode { node: n, stream: s, .. } => {
-                (*n, *s) != (node, stream)
+        let (server, client) = (random.between(0, 15_000), random.between(0, 15_000));
+        let (to_server, to_node) = (random.one_in(2), random.one_in(2));
+        self.arrivals.retain(|(at, _), arrival| match arrival {
+            Arrival::ToServer { node: n, stream: s, .. } if (*n, *s) == (node, stream) => {
+                to_server && *at < now_ms + server
+            }
+            Arrival::ToNode { node: n, stream: s, .. } if (*n, *s) == (node, stream) => {
+                to_node && *at < now_ms + client
             }
             _ => true,
         });
-        let (server, client) = (random.between(0, 15_000), random.between(0, 15_000));
         self.at(now_ms + server, Arrival::BrokenAtServer { node, stream });
         self.at(now_ms + client, Arrival::BrokenAtNode { node, stream });
         true
     }
 
     fn delay(&mut self, now_ms: u64, random: &mut Random, way: (usize, u64, bool)) -> u64 {
-        let slow = random.one_in(20);
+        let slow = random.one_in(20) && !self.is_calm;
         let (_, _, to_server) = way;
         let is_cut = self.cut.get(&way.0).is_some_and(|cut| match cut {
             Cut::ToServer => to_server,

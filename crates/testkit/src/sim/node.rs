@@ -22,6 +22,8 @@ pub(super) struct Node {
     offset_ms: u64,
     rate_per_mille: u64,
     keys: u64,
+    /// Until then its machine is suspended: nothing runs there, and its clock goes on.
+    paused_until_ms: u64,
 }
 
 /// What a node acts on and with.
@@ -35,7 +37,18 @@ pub(super) struct Around<'a> {
 impl Node {
     pub(super) fn new(index: usize, name: NodeName, workers: Vec<WorkerRef>, random: &mut Random) -> Self {
         let (offset_ms, rate_per_mille) = (random.below(1 << 40), random.between(985, 1015));
-        Self { name, workers, core: None, life: 0, ending: false, index, offset_ms, rate_per_mille, keys: 0 }
+        Self {
+            name,
+            workers,
+            core: None,
+            life: 0,
+            ending: false,
+            index,
+            offset_ms,
+            rate_per_mille,
+            keys: 0,
+            paused_until_ms: 0,
+        }
     }
 
     pub(super) fn mono(&self, now_ms: u64) -> MonoMs {
@@ -45,7 +58,20 @@ impl Node {
     /// When its next deadline is, on the world's clock.
     pub(super) fn deadline_ms(&self) -> Option<u64> {
         let at = self.core.as_ref()?.next_deadline()?.0.saturating_sub(self.offset_ms);
-        Some((at * 1000).div_ceil(self.rate_per_mille))
+        Some((at * 1000).div_ceil(self.rate_per_mille).max(self.paused_until_ms))
+    }
+
+    /// Its machine is suspended for a while.
+    pub(super) fn pause(&mut self, now_ms: u64, pause_ms: u64, fault: Option<Fault>) {
+        self.paused_until_ms = now_ms + pause_ms;
+        if fault == Some(Fault::ClockStands) {
+            self.offset_ms = self.offset_ms.saturating_sub(pause_ms * self.rate_per_mille / 1000);
+        }
+    }
+
+    /// Until when it hears nothing, if so.
+    pub(super) fn paused(&self, now_ms: u64) -> Option<u64> {
+        (self.paused_until_ms > now_ms).then_some(self.paused_until_ms)
     }
 
     pub(super) fn start(&mut self) {
@@ -56,6 +82,7 @@ impl Node {
 
     /// Everything in its memory is gone, and its processes with it.
     pub(super) fn crash(&mut self) {
+        self.paused_until_ms = 0;
         self.life += 1;
         self.core = None;
     }
@@ -72,7 +99,8 @@ impl Node {
 
     /// The bindings whose identity it serves at this moment.
     pub(super) fn held(&self, now_ms: u64) -> Vec<LiveBinding> {
-        self.core.as_ref().map(|core| core.held(self.mono(now_ms))).unwrap_or_default()
+        let core = self.core.as_ref().filter(|_| self.paused(now_ms).is_none());
+        core.map(|core| core.held(self.mono(now_ms))).unwrap_or_default()
     }
 
     pub(super) fn input(&mut self, around: &mut Around, input: Input) {
