@@ -6,12 +6,13 @@
 use crate::core::MonoMs;
 use credence_model::time::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A clock that only goes forward. Copies agree.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MonoClock {
-    start: Instant,
+    /// What the machine's clock showed at its start.
+    start_ns: u64,
     /// What it shows at its start.
     shows: MonoMs,
 }
@@ -19,30 +20,31 @@ pub(crate) struct MonoClock {
 impl MonoClock {
     /// Begins at zero.
     pub(crate) fn start() -> Self {
-        Self { start: Instant::now(), shows: MonoMs(0) }
+        Self { start_ns: machine_ns(), shows: MonoMs(0) }
     }
 
     /// Goes on with a clock of an earlier program of this process, which showed `shows` when the machine's own showed
     /// `at_ns`. It is never behind that one, so no lease becomes longer.
     pub(crate) fn resume(shows: MonoMs, at_ns: u64) -> Self {
-        let passed_ms = machine_ns().saturating_sub(at_ns).div_ceil(1_000_000);
-        Self { start: Instant::now(), shows: shows.plus_ms(passed_ms) }
+        let start_ns = machine_ns();
+        Self { start_ns, shows: shows.plus_ms(start_ns.saturating_sub(at_ns).div_ceil(1_000_000)) }
     }
 
     /// Milliseconds since the beginning.
     pub(crate) fn now(&self) -> MonoMs {
-        self.shows.plus_ms(millis(self.start.elapsed()))
+        self.shows.plus_ms(machine_ns().saturating_sub(self.start_ns) / 1_000_000)
     }
 
-    /// When the clock will show this.
+    /// When the clock will show this, if the machine is not suspended before.
     pub(crate) fn at(&self, at: MonoMs) -> tokio::time::Instant {
-        (self.start + Duration::from_millis(at.0.saturating_sub(self.shows.0))).into()
+        tokio::time::Instant::now() + Duration::from_millis(at.0.saturating_sub(self.now().0))
     }
 }
 
-/// The machine's monotonic clock, in nanoseconds: the same for every program until the machine starts anew.
+/// The machine's clock since it started, in nanoseconds: nobody can set it, every program sees the same, and it goes on while
+/// the machine is suspended, as the lease of a sleeping machine does (`CLOCK_BOOTTIME`, clock_gettime(2)).
 pub(crate) fn machine_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
+    let now = clock_gettime(ClockId::Boottime);
     let secs = u64::try_from(now.tv_sec).unwrap_or_default();
     secs.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or_default())
 }

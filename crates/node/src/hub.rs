@@ -38,6 +38,9 @@ const ASKED_MAX: usize = 4096;
 /// Longest end of a node that was told to end, in milliseconds: the longest grace of a class, and a little.
 const SHUTDOWN_MS_MAX: u64 = 75_000;
 
+/// Longest time without a look at the clock while there is a lease, in milliseconds.
+const LOOK_AGAIN_MS: u64 = 500;
+
 /// What the hub is made with.
 pub(crate) struct HubParts {
     pub(crate) workers: Vec<WorkerRef>,
@@ -250,7 +253,11 @@ fn refuse(run: &LocalRun, refusal: Refusal) {
 
 async fn until(clock: MonoClock, deadline: Option<MonoMs>) {
     match deadline {
-        Some(deadline) => tokio::time::sleep_until(clock.at(deadline)).await,
+        // Timers stand while the machine is suspended, and the lease does not: it is looked at soon after.
+        Some(deadline) => {
+            let look_again = Instant::now() + Duration::from_millis(LOOK_AGAIN_MS);
+            tokio::time::sleep_until(clock.at(deadline).min(look_again)).await;
+        }
         None => std::future::pending().await,
     }
 }
