@@ -117,6 +117,13 @@ pub trait OpenFile: fmt::Debug + Send + Sync {
     /// # Errors
     /// That another one holds it, or those of the system.
     fn try_lock(&self) -> Result<(), TryLockError>;
+    /// Gives the lock back. Closing the file does that, too, but not before a child has closed its copy that was forked just then.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn unlock(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The file system of this machine.
@@ -192,5 +199,8 @@ impl OpenFile for File {
 
     fn try_lock(&self) -> Result<(), TryLockError> {
         Self::try_lock(self)
+    }
+    fn unlock(&self) -> io::Result<()> {
+        Self::unlock(self)
     }
 }

@@ -18,7 +18,14 @@ const PROGRAM_BYTES_MAX: usize = 64;
 /// The lock of a directory, held until dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: Box<dyn OpenFile>,
+    file: Box<dyn OpenFile>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // If it fails, the lock ends with the file.
+        let _ = self.file.unlock();
+    }
 }
 
 /// Takes the lock, or says who holds it.
@@ -34,7 +41,7 @@ pub(super) fn take(dir: &Directory) -> Result<Lock, JournalError> {
         Err(TryLockError::Error(error)) => return Err(JournalError::io("lock", &path, error)),
     }
     sign(file.as_ref()).map_err(|e| JournalError::io("write", &path, e))?;
-    Ok(Lock { _file: file })
+    Ok(Lock { file })
 }
 
 fn sign(file: &dyn OpenFile) -> io::Result<()> {
