@@ -10,6 +10,7 @@
 
 use crate::actor::{Actor, ActorState, Outcome};
 use crate::caller::Caller;
+use crate::cautious;
 use crate::id::{ActorId, ActorRef, ClassName, Digest, Epoch, Namespace, NodeName, WorkerRef};
 use crate::label::Labels;
 use crate::time::Timestamp;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actors {
     active: BTreeMap<ActorRef, Actor>,
+    #[serde(deserialize_with = "cautious::maps")]
     resting: BTreeMap<Namespace, OrdMap<RestingId, Packed>>,
 }
 

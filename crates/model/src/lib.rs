@@ -10,6 +10,7 @@ pub mod apply;
 pub mod authority;
 pub mod caller;
 pub mod canonical_json;
+mod cautious;
 pub mod class;
 pub mod command;
 pub mod decide;

@@ -5,6 +5,7 @@ mod authority;
 use crate::actor::Actor;
 use crate::actors::Actors;
 use crate::authority::Authorities;
+use crate::cautious;
 use crate::class::Class;
 use crate::command::Answer;
 use crate::hold::{Hold, LostTime};
@@ -54,6 +55,7 @@ pub struct State {
     /// Join tokens, used and unused, until some time after their end.
     pub join_tokens: BTreeMap<Digest, JoinToken>,
     /// The first half of the SHA-256 of every deleted actor's name: an id is never used twice.
+    #[serde(deserialize_with = "cautious::set")]
     pub tombstones: OrdSet<[u8; 16]>,
     /// How many actors each class has.
     pub actors_per_class: BTreeMap<ClassRef, u64>,
@@ -70,6 +72,7 @@ pub struct State {
     /// Time of the last entry before the present start.
     pub(crate) stopped_at: Timestamp,
     pub(crate) next_ticket: u64,
+    #[serde(deserialize_with = "cautious::map")]
     pub(crate) answers: OrdMap<Digest, Remembered>,
     pub(crate) answers_by_age: VecDeque<Digest>,
 }
