@@ -72,7 +72,7 @@ fn keys_are_encrypted_under_the_passphrase_of_a_credential_directory_and_nothing
 
     let ran = home.server(&[]);
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stderr.contains("root.key.pem: its key is encrypted; give the passphrase with"), "{ran:?}");
+    assert!(ran.stderr.contains(".key.pem: its key is encrypted; give the passphrase with"), "{ran:?}");
     home.credential("others", "another passphrase of good length", 0o600);
     let ran = home.server(&["--key-passphrase-credential", "others"]);
     assert_eq!(ran.code, 1, "{ran:?}");

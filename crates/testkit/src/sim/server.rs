@@ -122,7 +122,11 @@ impl Server {
             return Ok(());
         }
         match opened {
-            Ok((registry, _)) => self.registry = Some(registry),
+            Ok((registry, _)) => {
+                self.registry = Some(registry);
+                // An opening records, too, and the server may be down again before anybody looks.
+                self.recorded = self.entries_after(self.acknowledged)?;
+            }
             // The disk may fail at the start too; the server is started again later.
             Err(CellError::Journal(JournalError::Io { .. })) => {}
             Err(error) => return Err(error.to_string()),
