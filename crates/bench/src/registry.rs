@@ -2,18 +2,21 @@
 
 use crate::BenchError;
 use crate::measure::{Measured, Promise, median, resident_bytes};
-use crate::world::World;
+use crate::world::{COHORT_MAX, World};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Cycles before the measurement begins.
-const WARM_UP_CYCLES: u64 = 8;
-/// Measurements of transitions, each beside one of the limit, and the cycles of each.
+/// Transitions that share one append: as many as there are callers at a time.
+const SOME: usize = 64;
+const MANY: usize = COHORT_MAX;
+/// Transitions before a measurement begins.
+const WARM_UP: usize = 32 * COHORT_MAX;
+/// Measurements of transitions, each beside one of the limit, and the transitions of each.
 const SLICES: usize = 7;
-const CYCLES: u64 = 20;
+const SLICE: usize = 80 * COHORT_MAX;
 /// Restarts that are measured.
 const RESTARTS: usize = 3;
 
@@ -28,21 +31,8 @@ pub(crate) fn measure(dir: &Path, actors: u64) -> Result<Vec<Measured>, BenchErr
     let memory = resident_bytes("self")?.saturating_sub(before) as f64 / actors as f64;
     world.registry.snapshot_after(1)?;
     world.attach()?;
-    for _ in 0..WARM_UP_CYCLES {
-        world.cycle()?;
-    }
-    let (mut ours, mut raw) = (Vec::new(), Vec::new());
-    for _ in 0..SLICES {
-        world.sizes.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let begin = Instant::now();
-        let mut transitions = 0;
-        for _ in 0..CYCLES {
-            transitions += world.cycle()?;
-        }
-        ours.push(transitions as f64 / begin.elapsed().as_secs_f64());
-        let sizes = std::mem::take(&mut *world.sizes.lock().unwrap_or_else(PoisonError::into_inner));
-        raw.push(transitions as f64 / raw_append(dir, &sizes)?);
-    }
+    let transitions = [(SOME, "transitions"), (MANY, "transitions-large")]
+        .map(|(batch, row)| transitions(&mut world, dir, batch).map(|rates| (batch, row, rates)));
     drop(world);
     let mut restarts = Vec::new();
     for _ in 0..RESTARTS {
@@ -53,18 +43,40 @@ pub(crate) fn measure(dir: &Path, actors: u64) -> Result<Vec<Measured>, BenchErr
     // The figures of a small registry are those of an empty one.
     let large = |most| (actors >= LARGE).then_some(Promise::AtMost(most));
     let of = |what: &str| format!("{what}, {actors} suspended actors");
-    Ok(vec![
-        Measured::new("transitions", of("durable binding transitions"), median(&mut ours), "1/s", at_least(150_000.0))
-            .beside("append of the same bytes", median(&mut raw), at_least(0.5)),
-        Measured::new("memory", of("memory for each actor"), memory, "B", large(256.0)),
-        Measured::new(
-            "restart",
-            of("start to serving"),
-            median(&mut restarts),
-            "s",
-            (actors <= LARGE).then_some(Promise::AtMost(3.0)),
-        ),
-    ])
+    let mut rows = Vec::new();
+    for measured in transitions {
+        let (batch, row, Rates { mut ours, mut raw }) = measured?;
+        let what = of(&format!("durable binding transitions, {batch} at a time"));
+        let row = Measured::new(row, what, median(&mut ours), "1/s", at_least(150_000.0));
+        // What an append costs is what the disk makes of it, until there is so much in one that only bytes count.
+        let ratio = if batch == SOME { at_least(0.5) } else { None };
+        rows.push(row.beside("append of the same bytes", median(&mut raw), ratio));
+    }
+    rows.push(Measured::new("memory", of("memory for each actor"), memory, "B", large(256.0)));
+    let soon = (actors <= LARGE).then_some(Promise::AtMost(3.0));
+    rows.push(Measured::new("restart", of("start to serving"), median(&mut restarts), "s", soon));
+    Ok(rows)
+}
+
+/// Transitions a second, and how many there would be if only their bytes were appended.
+struct Rates {
+    ours: Vec<f64>,
+    raw: Vec<f64>,
+}
+
+/// So many callers at a time, each of whom waits until its transition is durable.
+fn transitions(world: &mut World, dir: &Path, batch: usize) -> Result<Rates, BenchError> {
+    world.transitions(WARM_UP, batch)?;
+    let mut rates = Rates { ours: Vec::new(), raw: Vec::new() };
+    for _ in 0..SLICES {
+        world.sizes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        world.busy = Duration::ZERO;
+        let count = world.transitions(SLICE, batch)?;
+        rates.ours.push(count as f64 / world.busy.as_secs_f64());
+        let sizes = std::mem::take(&mut *world.sizes.lock().unwrap_or_else(PoisonError::into_inner));
+        rates.raw.push(count as f64 / raw_append(dir, &sizes)?);
+    }
+    Ok(rates)
 }
 
 fn at_least(value: f64) -> Option<Promise> {

@@ -19,13 +19,14 @@ use credence_model::spiffe_id::TrustDomain;
 use credence_model::time::Timestamp;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Nodes that hold the workers.
 const NODES: usize = 8;
 /// Workers of each node.
 const WORKERS_PER_NODE: usize = 128;
-/// Actors that are bound at the same time: one on each worker. Also the requests of one turn.
-pub(crate) const COHORT: usize = NODES * WORKERS_PER_NODE;
+/// Most actors that are bound at the same time: one on each worker.
+pub(crate) const COHORT_MAX: usize = NODES * WORKERS_PER_NODE;
 /// Actors created in one turn while the registry is filled.
 const CREATED_PER_TURN: u64 = 8_192;
 
@@ -68,6 +69,8 @@ pub(crate) struct World {
     pub(crate) registry: Registry,
     /// Sizes of the batches recorded since they were last taken.
     pub(crate) sizes: BatchSizes,
+    /// How long turns took since this was last taken: what callers do is not in it.
+    pub(crate) busy: Duration,
     sessions: Vec<(NodeName, u64)>,
     draws: u64,
     keys: u64,
@@ -84,7 +87,7 @@ impl World {
         let journal = Box::new(Noted { inner, sizes: Arc::clone(&sizes) });
         let (registry, _) = Registry::open(journal, settings, START, &[7; 32])?;
         let actors = registry.state().actors.len() as u64;
-        Ok(Self { registry, sizes, sessions: Vec::new(), draws: 0, keys: 0, actors, next: 0 })
+        Ok(Self { registry, sizes, busy: Duration::ZERO, sessions: Vec::new(), draws: 0, keys: 0, actors, next: 0 })
     }
 
     /// Registers a class and as many suspended actors, with generated ids.
@@ -129,12 +132,22 @@ impl World {
         Ok(())
     }
 
-    /// Takes the next [`COHORT`] actors through one whole life each: bound, running, told to end, ended. Gives the number
-    /// of binding transitions, all of them recorded.
-    pub(crate) fn cycle(&mut self) -> Result<u64, BenchError> {
-        let cohort: Vec<ActorRef> = (0..COHORT as u64).map(|nth| self.nth_actor(nth)).collect::<Result<_, _>>()?;
-        self.next += COHORT as u64;
-        let mut requests = self.keys();
+    /// Makes at least so many transitions, `cohort` of them in each turn. Gives their number.
+    pub(crate) fn transitions(&mut self, count: usize, cohort: usize) -> Result<u64, BenchError> {
+        let mut made = 0;
+        while made < count as u64 {
+            made += self.cycle(cohort)?;
+        }
+        Ok(made)
+    }
+
+    /// Takes the next so many actors, at most [`COHORT_MAX`], through one whole life each: bound, running, told to end,
+    /// ended. Each of these steps is one turn for all of them. Gives the number of binding transitions, all recorded.
+    fn cycle(&mut self, cohort: usize) -> Result<u64, BenchError> {
+        let count = cohort as u64;
+        let cohort: Vec<ActorRef> = (0..count).map(|nth| self.nth_actor(nth)).collect::<Result<_, _>>()?;
+        self.next += count;
+        let mut requests = self.keys(cohort.len());
         let offers = requests.len();
         requests.extend(
             cohort
@@ -142,7 +155,7 @@ impl World {
                 .map(|actor| by_admin(Command::ResumeActor { actor: actor.clone(), worker: None, wait_ms: Some(0) })),
         );
         let turn = self.turn(&requests)?;
-        let mut held = Vec::with_capacity(COHORT);
+        let mut held = Vec::with_capacity(cohort.len());
         for answered in turn.answers.into_iter().skip(offers) {
             match answered?.answer {
                 Answer::Actor { binding: Some(binding), epoch, .. } => held.push(Held { binding, epoch }),
@@ -161,7 +174,7 @@ impl World {
         let suspend = |actor: &ActorRef| by_admin(Command::SuspendActor { actor: actor.clone() });
         self.all(&cohort.iter().map(suspend).collect::<Vec<_>>())?;
         self.all(&ended)?;
-        Ok(4 * COHORT as u64)
+        Ok(4 * count)
     }
 
     /// The orders for an X.509-SVID with this key and a JWT-SVID of an actor that is bound for it.
@@ -190,11 +203,13 @@ impl World {
         Ok(ActorRef { namespace: Namespace::parse(NAMESPACE)?, actor: id })
     }
 
-    fn keys(&mut self) -> Vec<Request> {
+    /// A key for each actor, of each node as many as of any other.
+    fn keys(&mut self, actors: usize) -> Vec<Request> {
         let sessions = self.sessions.clone();
+        let of_each = actors.div_ceil(NODES) as u64;
         let offer = |(node, _): &(NodeName, u64)| {
-            let keys = (0..WORKERS_PER_NODE as u64).map(|nth| Digest::of(&(self.keys + nth).to_be_bytes())).collect();
-            self.keys += WORKERS_PER_NODE as u64;
+            let keys = (0..of_each).map(|nth| Digest::of(&(self.keys + nth).to_be_bytes())).collect();
+            self.keys += of_each;
             self.report(node, Report::KeysOffered(keys))
         };
         sessions.iter().map(offer).collect()
@@ -218,7 +233,10 @@ impl World {
 
     fn turn(&mut self, requests: &[Request]) -> Result<Turn, BenchError> {
         let draws = &mut self.draws;
-        Ok(self.registry.turn(START, &mut || draw(draws), requests)?)
+        let begin = Instant::now();
+        let turn = self.registry.turn(START, &mut || draw(draws), requests)?;
+        self.busy += begin.elapsed();
+        Ok(turn)
     }
 }
 
