@@ -22,7 +22,6 @@ use credence_model::refusal::Kind;
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::time::Timestamp;
 use serde::Serialize;
-use serde_json::json;
 use thiserror::Error;
 
 /// Longest token that is read, in bytes.
@@ -31,6 +30,8 @@ pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 pub const AUDIENCES_MAX: usize = 16;
 /// Longest audience, in bytes.
 pub const AUDIENCE_BYTES_MAX: usize = 2048;
+/// Room for an ordinary token, in bytes.
+const TOKEN_BYTES_USUAL: usize = 1024;
 /// How far clocks may differ when `exp`, `nbf` and `iat` are checked, in seconds.
 pub const LEEWAY_SECS: u64 = 10;
 
@@ -106,7 +107,7 @@ pub fn encode<E>(
     if template.issued_at.as_secs() >= template.expires_at.as_secs() {
         return Err(EncodeError::Validity);
     }
-    let header = json!({"alg": algorithm.as_str(), "kid": key_id, "typ": "JWT"});
+    let header = Header { alg: algorithm.as_str(), kid: key_id, typ: "JWT" };
     let payload = Payload {
         sub: &template.subject,
         aud: &template.audience,
@@ -115,14 +116,25 @@ pub fn encode<E>(
         jti: &template.jwt_id,
         credence: template.claims.as_ref(),
     };
-    let payload = serde_json::to_vec(&payload).map_err(|_| EncodeError::Sign)?;
-    let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
+    let mut token = String::with_capacity(TOKEN_BYTES_USUAL);
+    let mut json = Vec::with_capacity(TOKEN_BYTES_USUAL);
+    serde_json::to_writer(&mut json, &header).map_err(|_| EncodeError::Sign)?;
+    URL_SAFE_NO_PAD.encode_string(&json, &mut token);
     token.push('.');
-    URL_SAFE_NO_PAD.encode_string(payload, &mut token);
+    json.clear();
+    serde_json::to_writer(&mut json, &payload).map_err(|_| EncodeError::Sign)?;
+    URL_SAFE_NO_PAD.encode_string(&json, &mut token);
     let signature = sign(token.as_bytes()).map_err(|_| EncodeError::Sign)?;
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut token);
     Ok(token)
+}
+
+#[derive(Serialize)]
+struct Header<'t> {
+    alg: &'t str,
+    kid: &'t str,
+    typ: &'t str,
 }
 
 #[derive(Serialize)]

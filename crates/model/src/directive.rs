@@ -172,12 +172,13 @@ fn bind(state: &State, entry: &Entry) -> Option<Bind> {
     let Event::ActorBound { actor, binding, worker, node, key, not_after, .. } = &entry.event else { return None };
     let (actor, held) = live(state, actor, binding)?;
     let revision = state.class_of(actor)?.revisions.get(&held.revision)?;
+    let order = x509_order(state, actor, held, entry.at, *key, *not_after)?;
     Some(Bind {
         node: node.clone(),
         session: state.nodes.get(node)?.session,
         actor: actor.actor.clone(),
         class: class_ref(actor),
-        spiffe_id: state.spiffe_id(actor),
+        spiffe_id: order.subject.clone(),
         binding: *binding,
         epoch: held.epoch,
         worker: worker.clone(),
@@ -185,7 +186,7 @@ fn bind(state: &State, entry: &Entry) -> Option<Bind> {
         revision: held.revision,
         spec: Arc::clone(&revision.spec),
         archive: actor.archive,
-        order: x509_order(state, actor, held, entry.at, *key, *not_after)?,
+        order,
     })
 }
 

@@ -175,15 +175,16 @@ fn may_collide(one: &str, other: &str) -> bool {
 }
 
 fn render(td: &TrustDomain, template: &str, values: &[(&str, &str)]) -> SpiffeId {
-    let mut path = String::with_capacity(template.len() + 64);
+    let names_bytes: usize = values.iter().map(|(_, value)| value.len()).sum();
+    let mut text = td.id_text(template.len() + names_bytes);
     for segment in template.split('/').skip(1) {
         let value = placeholder(segment).and_then(|name| values.iter().find(|(key, _)| *key == name));
-        path.push('/');
-        path.push_str(value.map_or(segment, |(_, value)| value));
+        text.push('/');
+        text.push_str(value.map_or(segment, |(_, value)| value));
     }
     // Labels are legal segments and templates were validated when the trust domain was made, so this cannot fail;
     // if it ever did, the trust domain's own ID is one that no credential is issued for.
-    SpiffeId::from_parts(td, &path).unwrap_or_else(|_| td.id())
+    SpiffeId::parse(&text).unwrap_or_else(|_| td.id())
 }
 
 /// The values that `path` holds at the placeholders of `template`, if the fixed segments agree.

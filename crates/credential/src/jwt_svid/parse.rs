@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use credence_model::order::Claims;
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
 use serde_json::{Map, Value};
 
 /// What a token says. Nothing here was verified.
@@ -156,5 +156,5 @@ fn text(members: &Map<String, Value>, name: &'static str) -> Result<Option<Strin
 
 fn claims(members: &Map<String, Value>) -> Result<Option<Claims>, VerifyError> {
     let Some(value) = members.get("credence") else { return Ok(None) };
-    serde_json::from_value(value.clone()).map(Some).map_err(|_| VerifyError::Claim("credence"))
+    Claims::deserialize(value).map(Some).map_err(|_| VerifyError::Claim("credence"))
 }
