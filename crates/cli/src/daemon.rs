@@ -14,6 +14,12 @@ use tracing_subscriber::EnvFilter;
 /// The verb of the process that keeps an actor's process tree together; see `main`.
 const SUPERVISOR_ARG: &str = "actor-init";
 
+/// Has the kernel give this process memory in small pages, for a node: it keeps many buffers of which only the beginning
+/// is ever used, and a huge page around one makes all of it resident. A kernel that refuses costs memory and nothing else.
+pub(crate) fn use_small_pages() {
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 /// The signals that end a daemon in order.
 pub(crate) struct Ending {
     interrupt: Signal,

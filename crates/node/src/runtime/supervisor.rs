@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{RecvFlags, recv};
 use rustix::process::{Pid, Signal, kill_process_group, setsid};
+use rustix::thread::disable_transparent_huge_pages;
 use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -42,6 +43,8 @@ fn run() -> std::io::Result<i32> {
     let control = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     setsid()?;
     tree::become_root()?;
+    // The node goes without huge pages; what a program makes of its memory is its own affair. Older kernels refuse.
+    let _ = disable_transparent_huge_pages(false);
     let signals = Signals::catch()?;
     let mut supervisor =
         Supervisor { control, inbox: Vec::new(), signals, program: None, execs: Execs::default(), kill_at: None };
