@@ -1,5 +1,6 @@
 //! What the person at the terminal is told when something did not work, and the exit code that programs see.
 
+use credence_manifest::ManifestError;
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::text::InvalidText;
 use serde::Serialize;
@@ -139,6 +140,12 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let exit = if refusal.kind == Kind::Unavailable { Exit::Unavailable } else { Exit::Refused };
         Self { refusal, place: None, request: None, unsent: false, exit }
+    }
+}
+
+impl From<ManifestError> for Failure {
+    fn from(ManifestError { refusal, place }: ManifestError) -> Self {
+        Self::from(refusal).place(place)
     }
 }
 

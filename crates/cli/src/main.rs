@@ -18,7 +18,6 @@ mod failure;
 #[cfg(test)]
 mod golden;
 mod kind;
-mod manifest;
 mod output;
 mod passphrase;
 mod pem;

@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("credence-model", &[]),
     ("credence-wire", &[]),
     ("credence-telemetry", &[]),
+    ("credence-manifest", &["model"]),
     ("credence-journal", &["model"]),
     ("credence-credential", &["model"]),
     ("credence-attest", &["credential", "model"]),
@@ -32,6 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "issuer",
             "attest",
             "credential",
+            "manifest",
             "model",
             "telemetry",
             "wire",
@@ -40,7 +42,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     // What a user of the product would write: only what they may link.
     ("credence-examples", &["credential", "model"]),
     // Fakes, the simulator, black-box suites: above everything, below nothing.
-    ("credence-testkit", &["server", "node", "control", "journal", "issuer", "attest", "credential", "model", "wire"]),
+    (
+        "credence-testkit",
+        &[
+            "server",
+            "node",
+            "control",
+            "journal",
+            "issuer",
+            "attest",
+            "credential",
+            "manifest",
+            "model",
+            "telemetry",
+            "wire",
+        ],
+    ),
     // What libFuzzer needs around the functions of the testkit.
     ("credence-fuzz", &["testkit"]),
     ("xtask", &[]),

@@ -3,10 +3,10 @@
 use crate::args::ApplyArgs;
 use crate::client::Call;
 use crate::failure::Failure;
-use crate::kind::Object;
-use crate::manifest::{self, MANIFEST_BYTES_MAX, Manifest, Spec};
+use crate::kind;
 use crate::pem;
 use crate::session::Session;
+use credence_manifest::{MANIFEST_BYTES_MAX, Manifest, Object};
 use credence_server::api::object::{Applied, Metadata, ObjectBody};
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ pub(super) async fn run(args: ApplyArgs, session: &Session) -> Result<(), Failur
     let mut manifests = Vec::new();
     for file in &args.files {
         let text = pem::read_text(file, MANIFEST_BYTES_MAX)?;
-        manifests.extend(manifest::parse(&pem::name(file), &text, &args.namespace.namespace)?);
+        manifests.extend(credence_manifest::parse(&pem::name(file), &text, &args.namespace.namespace)?);
     }
     if args.check {
         return manifests.iter().try_for_each(|manifest| session.out.line(format!("{}: fine", manifest.object)));
@@ -43,24 +43,27 @@ pub(super) async fn run(args: ApplyArgs, session: &Session) -> Result<(), Failur
 
 /// Only what the server says about the object gets the object's place; that the server is away does not.
 fn locate(manifest: &Manifest, failure: Failure) -> Failure {
-    if failure.refusal.field.is_some() { manifest.locate(failure.refusal) } else { failure }
+    if failure.refusal.field.is_some() { manifest.locate(failure.refusal).into() } else { failure }
 }
 
 fn call(manifest: &Manifest) -> Call {
     let (_, metadata) = metadata(manifest);
-    let path = manifest.object.path();
-    match &manifest.spec {
-        Spec::Class(spec) => Call::put(path, &ObjectBody { metadata, spec: spec.as_ref() }),
-        Spec::Pool(spec) => Call::put(path, &ObjectBody { metadata, spec }),
+    match &manifest.object {
+        Object::Class(class, spec) => {
+            let path = kind::Object::Class(class.clone()).path();
+            Call::put(path, &ObjectBody { metadata, spec: spec.as_ref() })
+        }
+        Object::Pool(pool, spec) => {
+            let path = kind::Object::Pool(pool.clone()).path();
+            Call::put(path, &ObjectBody { metadata, spec })
+        }
     }
 }
 
 fn metadata(manifest: &Manifest) -> (&'static str, Metadata) {
     let (kind, namespace, name) = match &manifest.object {
-        Object::Class(class) => ("Class", class.namespace.to_string(), class.class.to_string()),
-        Object::Pool(pool) => ("Pool", pool.namespace.to_string(), pool.pool.to_string()),
-        // Manifests hold nothing else; the server refuses an empty kind by its path.
-        Object::Actor(_) | Object::Node(_) | Object::Worker(_) => ("", String::new(), String::new()),
+        Object::Class(class, _) => ("Class", class.namespace.to_string(), class.class.to_string()),
+        Object::Pool(pool, _) => ("Pool", pool.namespace.to_string(), pool.pool.to_string()),
     };
     (kind, Metadata { namespace, name, labels: manifest.labels.clone(), version: manifest.version })
 }

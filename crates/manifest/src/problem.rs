@@ -1,14 +1,13 @@
 //! What is wrong with a manifest, in the words of `face.md`: the object, the field, the fault, the place, the remedy.
 
-use crate::failure::Failure;
-use crate::kind::Kind;
-use crate::manifest::API_VERSION;
-use crate::manifest::document::Document;
-use crate::manifest::tree::{Position, Tree, options};
+use crate::document::Document;
+use crate::tree::{Position, Tree, options};
+use crate::{API_VERSION, ManifestError};
 use credence_model::id::Namespace;
-use credence_model::refusal::{Kind as RefusalKind, Refusal};
+use credence_model::refusal::{Kind, Refusal};
 use serde::de::DeserializeOwned;
 use serde_saphyr::Error;
+use std::fmt;
 
 /// How many edits away a known word may be to be proposed.
 const EDITS_MAX: usize = 3;
@@ -22,14 +21,35 @@ pub(super) struct Origin {
     object: Option<String>,
 }
 
-/// An error about a file, without a place yet.
-pub(super) fn wrong(message: impl Into<String>) -> Failure {
-    Failure::new(RefusalKind::Malformed, message)
+/// The kinds of objects that are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    Class,
+    Pool,
+}
+
+impl Written {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "Class" => Some(Self::Class),
+            "Pool" => Some(Self::Pool),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Class => "class",
+            Self::Pool => "pool",
+        })
+    }
 }
 
 impl Origin {
     pub(super) fn new(file: &str, tree: Tree, namespace: &Namespace) -> Self {
-        let kind = tree.text(&["kind"]).and_then(|kind| Kind::parse(kind).ok());
+        let kind = tree.text(&["kind"]).and_then(Written::parse);
         let name = tree.text(&["metadata", "name"]);
         let namespace = tree.text(&["metadata", "namespace"]).unwrap_or(namespace.as_str());
         let object =
@@ -38,21 +58,20 @@ impl Origin {
     }
 
     /// Which kind of object it is; only classes and pools are written down.
-    pub(super) fn kind(&self) -> Result<Kind, Failure> {
+    pub(super) fn kind(&self) -> Result<Written, ManifestError> {
         match self.tree.text(&["apiVersion"]) {
             Some(API_VERSION) => {}
             Some(other) => {
-                let refusal = Refusal::new(RefusalKind::Malformed, format!("`{}` is not known", other.escape_debug()));
+                let refusal = Refusal::new(Kind::Malformed, format!("`{}` is not known", other.escape_debug()));
                 return Err(self.locate(refusal.field("apiVersion").hint(format!("Write apiVersion: {API_VERSION}"))));
             }
             None => return Err(self.missing("apiVersion", &format!("Write apiVersion: {API_VERSION}"))),
         }
-        match self.tree.text(&["kind"]) {
-            Some("Class") => Ok(Kind::Class),
-            Some("Pool") => Ok(Kind::Pool),
-            Some(other) => {
+        match self.tree.text(&["kind"]).map(|text| Written::parse(text).ok_or(text)) {
+            Some(Ok(kind)) => Ok(kind),
+            Some(Err(other)) => {
                 let message = format!("`{}` is not a kind", other.escape_debug());
-                let refusal = Refusal::new(RefusalKind::Malformed, message).field("kind");
+                let refusal = Refusal::new(Kind::Malformed, message).field("kind");
                 let guess = closest(other, &["Class", "Pool"]).map(|kind| format!("Did you mean `{kind}`?"));
                 Err(self.locate(refusal.hint(guess.unwrap_or_else(|| "Write kind: Class or kind: Pool".into()))))
             }
@@ -61,16 +80,15 @@ impl Origin {
     }
 
     /// Puts the object before an error, and the line of the field that it names behind it.
-    pub(super) fn locate(&self, mut refusal: Refusal) -> Failure {
+    pub(super) fn locate(&self, mut refusal: Refusal) -> ManifestError {
         let position = refusal.field.as_deref().and_then(|field| self.tree.position(field));
         refusal.message = self.sentence(refusal.field.as_deref(), &refusal.message);
-        let failure = Failure::from(refusal);
-        failure.place(place(&self.file, position))
+        ManifestError { refusal, place: place(&self.file, position) }
     }
 
-    fn missing(&self, field: &str, hint: &str) -> Failure {
-        let refusal = Refusal::new(RefusalKind::Malformed, format!("field `{field}` is missing"));
-        self.locate(refusal.hint(hint)).place(place(&self.file, self.first()))
+    fn missing(&self, field: &str, hint: &str) -> ManifestError {
+        let refusal = Refusal::new(Kind::Malformed, format!("field `{field}` is missing"));
+        ManifestError { place: place(&self.file, self.first()), ..self.locate(refusal.hint(hint)) }
     }
 
     fn sentence(&self, field: Option<&str>, message: &str) -> String {
@@ -85,14 +103,14 @@ impl Origin {
 }
 
 /// Reads a document as a `T`, every field of it.
-pub(super) fn typed<T: DeserializeOwned>(origin: &Origin, document: &Document<'_>) -> Result<T, Failure> {
+pub(super) fn typed<T: DeserializeOwned>(origin: &Origin, document: &Document<'_>) -> Result<T, ManifestError> {
     let mut track = serde_path_to_error::Track::new();
     let result = serde_saphyr::with_deserializer_from_str_with_options(document.text, options(), |deserializer| {
         T::deserialize(serde_path_to_error::Deserializer::new(deserializer, &mut track))
     });
     result.map_err(|error| {
         let path = track.path().to_string();
-        let mut refusal = Refusal::new(RefusalKind::Malformed, "");
+        let mut refusal = Refusal::new(Kind::Malformed, "");
         let (message, guess) = explain(&error);
         let field = field(&path, &error);
         refusal.message = origin.sentence(field.as_deref(), &message);
@@ -100,15 +118,15 @@ pub(super) fn typed<T: DeserializeOwned>(origin: &Origin, document: &Document<'_
         refusal.hint = guess;
         let position = position(&error, document.lines_before);
         let position = position.or_else(|| refusal.field.as_deref().and_then(|field| origin.tree.position(field)));
-        Failure::from(refusal).place(place(&origin.file, position.or_else(|| origin.first())))
+        ManifestError { refusal, place: place(&origin.file, position.or_else(|| origin.first())) }
     })
 }
 
 /// An error before the tree is known: syntax, duplicate keys, limits.
-pub(super) fn syntax(file: &str, lines_before: u64, error: &Error) -> Failure {
+pub(super) fn syntax(file: &str, lines_before: u64, error: &Error) -> ManifestError {
     let (message, hint) = explain(error);
-    let failure = wrong(message).place(place(file, position(error, lines_before)));
-    hint.into_iter().fold(failure, Failure::hint)
+    let refusal = Refusal { hint, ..Refusal::new(Kind::Malformed, message) };
+    ManifestError { refusal, place: place(file, position(error, lines_before)) }
 }
 
 /// The field that an error is about: for an unknown one, the map in which it stands.

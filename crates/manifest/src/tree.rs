@@ -1,11 +1,9 @@
 //! A document as a tree with positions: it says what kind of object it is before its type is known, and on which line
 //! a field stands, so that an error found later, even by the server, can point there.
 
-use crate::failure::Failure;
-use crate::manifest::document::Document;
-use crate::manifest::problem;
+use crate::document::Document;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Options, Spanned};
+use serde_saphyr::{Error, Options, Spanned};
 use std::fmt;
 
 /// Deepest nesting of a document.
@@ -50,9 +48,8 @@ pub(super) fn options() -> Options {
 
 impl Tree {
     /// Reads a document; its positions are those of the whole file.
-    pub(super) fn parse(file: &str, document: &Document<'_>) -> Result<Self, Failure> {
-        let mut tree: Self = serde_saphyr::from_str_with_options(document.text, options())
-            .map_err(|error| problem::syntax(file, document.lines_before, &error))?;
+    pub(super) fn parse(document: &Document<'_>) -> Result<Self, Error> {
+        let mut tree: Self = serde_saphyr::from_str_with_options(document.text, options())?;
         tree.shift(document.lines_before);
         Ok(tree)
     }

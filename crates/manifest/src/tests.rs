@@ -33,7 +33,7 @@ fn a_file_with_several_documents_becomes_as_many_objects() {
     let manifests = read_text(&format!("{CLASS}{POOL}")).expect("two objects");
     let names: Vec<_> = manifests.iter().map(|manifest| manifest.object.to_string()).collect();
     assert_eq!(names, ["class finance/expense-agent", "pool home/standard"]);
-    let Spec::Class(class) = &manifests[0].spec else { panic!("the first object is a class") };
+    let Object::Class(_, class) = &manifests[0].object else { panic!("the first object is a class") };
     assert_eq!(class.runtime.command, ["python3", "agent.py"]);
     assert_eq!(class.runtime.on_lost, credence_model::class::OnLost::Suspend);
     assert_eq!(manifests[0].labels.get("tier").map(String::as_str), Some("standard"));

@@ -1,8 +1,6 @@
 //! A file's documents, told apart before any of them is read: each is parsed alone, so that its kind can choose its type.
 
-use crate::failure::Failure;
-use crate::manifest::problem::wrong;
-use crate::manifest::{DOCUMENTS_MAX, MANIFEST_BYTES_MAX};
+use crate::{DOCUMENTS_MAX, MANIFEST_BYTES_MAX, ManifestError};
 
 /// One document, and where it begins.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,9 +15,9 @@ pub(super) struct Document<'t> {
 ///
 /// SPEC: YAML 1.2.2 §9.1: a line that begins with `---` or `...` and then ends or goes on with white space is a marker
 /// wherever it stands, even inside a scalar, so no parsing is needed to find them.
-pub(super) fn documents<'t>(file: &str, text: &'t str) -> Result<Vec<Document<'t>>, Failure> {
+pub(super) fn documents<'t>(file: &str, text: &'t str) -> Result<Vec<Document<'t>>, ManifestError> {
     if text.len() > MANIFEST_BYTES_MAX {
-        return Err(wrong(format!("it is larger than {MANIFEST_BYTES_MAX} bytes")).hint("Split it").place(file));
+        return Err(ManifestError::of_file(file, format!("it is larger than {MANIFEST_BYTES_MAX} bytes"), "Split it"));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut found = Vec::new();
@@ -39,7 +37,7 @@ pub(super) fn documents<'t>(file: &str, text: &'t str) -> Result<Vec<Document<'t
     found.push(current);
     found.retain(|document| has_content(document.text));
     if found.len() > DOCUMENTS_MAX {
-        return Err(wrong(format!("it holds more than {DOCUMENTS_MAX} documents")).hint("Split it").place(file));
+        return Err(ManifestError::of_file(file, format!("it holds more than {DOCUMENTS_MAX} documents"), "Split it"));
     }
     Ok(found)
 }
