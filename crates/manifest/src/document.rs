@@ -23,7 +23,7 @@ pub(super) fn documents<'t>(file: &str, text: &'t str) -> Result<Vec<Document<'t
     let mut found = Vec::new();
     let mut current = Document { text: "", lines_before: 0 };
     let (mut start, mut at) = (0, 0);
-    for (number, line) in (0_u64..).zip(text.split_inclusive('\n')) {
+    for (number, line) in (0_u64..).zip(lines(text)) {
         if let Some(rest) = marker(line) {
             current.text = text.get(start..at).unwrap_or_default();
             found.push(current);
@@ -42,6 +42,21 @@ pub(super) fn documents<'t>(file: &str, text: &'t str) -> Result<Vec<Document<'t
     Ok(found)
 }
 
+/// The lines of a text, with their ends.
+///
+/// SPEC: YAML 1.2.2 §5.4: a carriage return alone ends a line, too. Whoever counts otherwise than the parser takes what
+/// stands behind one for a comment, or names a wrong line.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let at = rest.find(['\r', '\n']).unwrap_or(rest.len());
+        let ending = if rest.get(at..)?.starts_with("\r\n") { 2 } else { 1 };
+        let (line, behind) = rest.split_at((at + ending).min(rest.len()));
+        rest = behind;
+        (!line.is_empty()).then_some(line)
+    })
+}
+
 /// What follows a marker on its line.
 fn marker(line: &str) -> Option<&str> {
     let rest = line.strip_prefix("---").or_else(|| line.strip_prefix("..."))?;
@@ -49,7 +64,7 @@ fn marker(line: &str) -> Option<&str> {
 }
 
 fn has_content(text: &str) -> bool {
-    text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#'))
+    lines(text).map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 #[cfg(test)]
@@ -63,6 +78,15 @@ mod tests {
             documents("f", text).expect("split").into_iter().map(|d| (d.lines_before, d.text)).collect();
         let expected = vec![(1, "\na: 1\n"), (3, "   # two\nb: |\n  --- not a marker\n"), (9, "\nc: 3")];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn every_end_of_a_line_that_yaml_knows_ends_a_line() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = ["# one", "a: 1", "--- # two", "b: 2"].join(end);
+            let found: Vec<_> = documents("f", &text).expect("split").iter().map(|d| d.lines_before).collect();
+            assert_eq!(found, [0, 2], "{end:?}");
+        }
     }
 
     #[test]
