@@ -142,8 +142,7 @@ impl Reader {
             }
             Line::Sha256(_) => return Err(self.damaged("the line before a file", "it is another line")),
         };
-        let is_inside = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_)));
-        if name.is_empty() || !is_inside {
+        if !is_inside(&name) {
             return Err(self.damaged(&name, "it would lie outside of the data directory"));
         }
         let digest = self.unpack(&name, bytes, &dir.join(&name))?;
@@ -229,6 +228,11 @@ impl Reader {
     fn unreadable(&self, why: String) -> BackupError {
         BackupError::NoBackup { path: self.path.clone(), why }
     }
+}
+
+/// Whether a path, put behind that of a directory, leads into it whatever the path says.
+pub(super) fn is_inside(path: &str) -> bool {
+    !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// Copies a small secret file below `dir`.
