@@ -1,5 +1,6 @@
 //! One parsed certificate as owned facts, without judgement: what it says, not whether that is allowed or true.
 
+use crate::der;
 use credence_model::time::Timestamp;
 use std::net::IpAddr;
 use thiserror::Error;
@@ -90,6 +91,9 @@ impl Certificate {
         if !rest.is_empty() {
             return Err(Malformed("bytes follow the certificate"));
         }
+        if !der::is_value(der) {
+            return Err(Malformed("it is not a certificate in DER"));
+        }
         let tbs = &parsed.tbs_certificate;
         if tbs.version.0 != 2 {
             return Err(Malformed("it is not of version 3"));
@@ -119,6 +123,9 @@ impl Certificate {
 
     fn read(&mut self, extension: &X509Extension<'_>) -> Result<(), Malformed> {
         let critical = extension.critical;
+        if !is_well_formed(extension) {
+            return Err(Malformed("an extension is not in DER"));
+        }
         match extension.parsed_extension() {
             ParsedExtension::SubjectAlternativeName(san) => {
                 self.names.critical = critical;
@@ -172,6 +179,26 @@ impl Names {
             _ => self.others += 1,
         }
         Ok(())
+    }
+}
+
+/// Whether an extension that is judged here is in DER and has the tags of its type (RFC 5280 §4.2.1). x509-parser looks at
+/// numbers of tags, and neither at their class nor at what follows.
+fn is_well_formed(extension: &X509Extension<'_>) -> bool {
+    let value = extension.value;
+    let is = |tag: u8| der::is_value(value) && value.first() == Some(&tag);
+    let holds = |allowed: &[u8]| {
+        let tags = der::tags_in_sequence(value).filter(|_| der::is_value(value));
+        tags.is_some_and(|tags| tags.iter().all(|tag| allowed.contains(tag)))
+    };
+    match extension.parsed_extension() {
+        ParsedExtension::SubjectAlternativeName(_) => holds(&[0xA0, 0x81, 0x82, 0xA3, 0xA4, 0xA5, 0x86, 0x87, 0x88]),
+        ParsedExtension::KeyUsage(_) => is(0x03),
+        ParsedExtension::ExtendedKeyUsage(_) => holds(&[0x06]),
+        ParsedExtension::BasicConstraints(_) => holds(&[0x01, 0x02]),
+        ParsedExtension::SubjectKeyIdentifier(_) => is(0x04),
+        ParsedExtension::AuthorityKeyIdentifier(_) => holds(&[0x80, 0xA1, 0x82]),
+        _ => true,
     }
 }
 

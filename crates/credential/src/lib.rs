@@ -18,6 +18,7 @@ pub mod tls;
 pub mod x509_svid;
 
 mod certificate;
+mod der;
 #[cfg(test)]
 mod fixture;
 mod strict_json;

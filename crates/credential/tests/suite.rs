@@ -2,6 +2,9 @@
 
 #[cfg(test)]
 mod suite {
+    mod forge;
+    mod forgeries;
     mod jose;
     mod openssl;
+    mod strictness;
 }
