@@ -16,6 +16,9 @@ pub(crate) const EVENTS_MAX: usize = 1024;
 /// Certificates in DER, leaf first.
 pub(crate) type Chain = Vec<Vec<u8>>;
 
+/// A fresh chain, or why there is none.
+pub(crate) type Renewed = Result<Chain, Refusal>;
+
 /// What is left of a hub: its state, and its bindings with their files.
 pub(crate) type Left = (Estate, Vec<LeftBinding>);
 
@@ -35,21 +38,21 @@ pub(crate) enum Event {
         /// What.
         event: HolderEvent,
     },
-    /// A binding's X.509-SVID is to be renewed. Without an answer it was not.
+    /// A binding's X.509-SVID is to be renewed. Without an answer the stream broke.
     Renew {
         /// The binding.
         held: Held,
         /// Request for the fresh key, in DER.
         csr: Vec<u8>,
         /// Where the chain goes.
-        answer: oneshot::Sender<Chain>,
+        answer: oneshot::Sender<Renewed>,
     },
-    /// The node's own SVID is to be renewed. Without an answer it was not.
+    /// The node's own SVID is to be renewed. Without an answer the stream broke.
     RenewNode {
         /// Request for the fresh key, in DER.
         csr: Vec<u8>,
         /// Where the chain goes.
-        answer: oneshot::Sender<Chain>,
+        answer: oneshot::Sender<Renewed>,
     },
     /// The newest bundle is in the node's files.
     BundleKept {

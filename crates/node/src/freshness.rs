@@ -1,6 +1,7 @@
 //! Rotation: a served identity is replaced when about half of its life is over, and its bundle whenever there is a newer
 //! one. Clients see both on the streams that they have open.
 
+use crate::backoff::{Backoff, jittered};
 use crate::clock::wall;
 use crate::endpoint::{Identity, Served};
 use crate::event::Event;
@@ -11,6 +12,7 @@ use credence_credential::key::KeyPair;
 use credence_credential::x509_svid::{self, VerifiedX509Svid};
 use credence_model::command::Held;
 use credence_model::directive::NOT_BEFORE_CUSHION_SECS;
+use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::time::Timestamp;
 use std::sync::Arc;
@@ -20,11 +22,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-/// How far from the half of its life an identity is renewed at most, in thousandths of that half.
-pub(crate) const JITTER_PER_MILLE: u64 = 100;
-/// How long the control plane may take, and the pause after it did not answer, in milliseconds.
+/// How long the control plane may take, in milliseconds.
 const RENEW_MS_MAX: u64 = 10_000;
+/// The first pause after it did not renew an identity, and the longest, in milliseconds.
 const PAUSE_MS: u64 = 1_000;
+const PAUSE_MS_MAX: u64 = 10_000;
 
 /// Why a chain is not an identity of this binding.
 #[derive(Debug, Error)]
@@ -75,7 +77,7 @@ pub(crate) async fn keep(
     events: mpsc::Sender<Event>,
 ) {
     bundles.mark_changed();
-    let mut renew_at = due(&served);
+    let (mut renew_at, mut backoff) = (due(&served), Backoff::new(PAUSE_MS, PAUSE_MS_MAX));
     loop {
         tokio::select! {
             changed = bundles.changed() => {
@@ -96,7 +98,8 @@ pub(crate) async fn keep(
             }
             () = tokio::time::sleep_until(renew_at) => {
                 renew_at = match renew(held, &served, &bundles, &events).await {
-                    Some(fresh) => {
+                    Ok(fresh) => {
+                        backoff.begin_anew();
                         let identity = Arc::new(fresh);
                         replace(&served, |_, bundle| Served::Live { identity, bundle: Arc::clone(bundle) });
                         // It may have been signed just before its authority was tainted.
@@ -104,7 +107,10 @@ pub(crate) async fn keep(
                         // A clock that is wrong must not make it one renewal after the other.
                         due.max(Instant::now() + jittered(Duration::from_millis(PAUSE_MS)))
                     }
-                    None => Instant::now() + jittered(Duration::from_millis(PAUSE_MS)),
+                    Err(refusal) => {
+                        tracing::warn!(binding = %held.binding, %refusal, "an identity was not renewed");
+                        Instant::now() + backoff.pause(refusal.retry_after_ms)
+                    }
                 };
             }
         }
@@ -126,19 +132,19 @@ async fn renew(
     served: &watch::Sender<Served>,
     bundles: &watch::Receiver<Arc<Bundle>>,
     events: &mpsc::Sender<Event>,
-) -> Option<Identity> {
+) -> Result<Identity, Refusal> {
+    let away = || Refusal::new(Kind::Unavailable, "the stream to the control plane broke");
+    let late = || Refusal::new(Kind::Unavailable, format!("the control plane did not answer within {RENEW_MS_MAX} ms"));
     let spiffe_id = match &*served.borrow() {
         Served::Live { identity, .. } => identity.spiffe_id.clone(),
-        Served::Ended => return None,
+        Served::Ended => return Err(Refusal::new(Kind::Conflict, "the binding is over")),
     };
-    let unfit =
-        |error: &dyn std::fmt::Display| tracing::warn!(binding = %held.binding, %error, "an identity was not renewed");
-    let (key, csr) = reservoir::fresh().inspect_err(|error| unfit(error)).ok()?;
+    let (key, csr) = reservoir::fresh().map_err(|error| Refusal::new(Kind::Bug, error.to_string()))?;
     let (answer, answered) = oneshot::channel();
-    events.send(Event::Renew { held, csr, answer }).await.ok()?;
-    let chain = tokio::time::timeout(Duration::from_millis(RENEW_MS_MAX), answered).await.ok()?.ok()?;
-    let bundle = Arc::clone(&bundles.borrow());
-    identity(held, &spiffe_id, chain, &key, &bundle).inspect_err(|error| unfit(error)).ok()
+    events.send(Event::Renew { held, csr, answer }).await.map_err(|_| away())?;
+    let answer = tokio::time::timeout(Duration::from_millis(RENEW_MS_MAX), answered).await.map_err(|_| late())?;
+    let (chain, bundle) = (answer.map_err(|_| away())??, Arc::clone(&bundles.borrow()));
+    identity(held, &spiffe_id, chain, &key, &bundle).map_err(|error| Refusal::new(Kind::Bug, error.to_string()))
 }
 
 /// When what is served now is to be renewed.
@@ -167,20 +173,19 @@ fn since_made(not_before: Timestamp, at: Timestamp) -> u64 {
     at.as_ms().saturating_sub(not_before.as_ms()).saturating_sub(NOT_BEFORE_CUSHION_SECS * 1000)
 }
 
-/// A little more or less, so that what began together is not renewed together.
-pub(crate) fn jittered(around: Duration) -> Duration {
-    let mut random = [0; 2];
-    // Without randomness everything is renewed a little early.
-    let _ = aws_lc_rs::rand::fill(&mut random);
-    let per_mille = 1000 - JITTER_PER_MILLE + u64::from(u16::from_be_bytes(random)) % (2 * JITTER_PER_MILLE + 1);
-    around.mul_f64(per_mille as f64 / 1000.0)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{JITTER_PER_MILLE, NOT_BEFORE_CUSHION_SECS, jittered, jittered_half};
+    use super::{NOT_BEFORE_CUSHION_SECS, PAUSE_MS, jittered_half, keep};
+    use crate::backoff::tests::check_around;
+    use crate::event::{Event, Renewed};
+    use crate::fixture::{Authority, held};
+    use crate::signing::Signing;
+    use credence_model::refusal::{Kind, Refusal};
     use credence_model::time::Timestamp;
+    use std::sync::Arc;
     use std::time::Duration;
+    use tokio::sync::{mpsc, watch};
+    use tokio::time::Instant;
 
     #[test]
     fn half_a_life_is_counted_from_when_it_began_however_short_it_is() {
@@ -193,10 +198,24 @@ mod tests {
         }
     }
 
-    #[test]
-    fn renewals_are_spread_around_their_time() {
-        let times: Vec<_> = (0..1000).map(|_| jittered(Duration::from_secs(1000)).as_secs()).collect();
-        assert!(times.iter().all(|secs| secs.abs_diff(1000) <= JITTER_PER_MILLE), "{times:?}");
-        assert!(times.iter().any(|secs| *secs < 970) && times.iter().any(|secs| *secs > 1030), "they are not spread");
+    #[tokio::test(start_paused = true)]
+    async fn an_identity_is_asked_for_again_after_growing_pauses_that_are_never_shorter_than_told() {
+        let authority = Authority::new();
+        let served = Arc::new(watch::Sender::new(authority.outdated(held(1))));
+        let bundles = watch::Sender::new(Arc::clone(&authority.bundle));
+        let signing = watch::Sender::new(Signing::default());
+        let (events, mut happening) = mpsc::channel(1);
+        let keeping = tokio::spawn(keep(held(1), served, bundles.subscribe(), signing.subscribe(), events));
+        let away = || Refusal::new(Kind::Unavailable, "away");
+        let mut asked_at = Vec::new();
+        for refusal in [away(), away(), away().retry_after_ms(30_000), away()] {
+            let Some(Event::Renew { answer, .. }) = happening.recv().await else { panic!("it asks") };
+            asked_at.push(Instant::now());
+            answer.send(Renewed::Err(refusal)).expect("it waits");
+        }
+        let pauses: Vec<_> = asked_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        check_around(&pauses[..2], &[PAUSE_MS, 2 * PAUSE_MS]);
+        assert!(pauses[2] >= Duration::from_millis(30_000), "{pauses:?}");
+        keeping.abort();
     }
 }

@@ -12,7 +12,7 @@ mod stream;
 use crate::clock::MonoClock;
 use crate::core::message::BindNotice;
 use crate::core::{Core, Effect, Input, MonoMs};
-use crate::event::{Chain, Event, HolderEvent, LocalRun, RunNotice};
+use crate::event::{Event, HolderEvent, LocalRun, Renewed, RunNotice};
 use crate::handover::Estate;
 use crate::holder::{Reins, Workshop};
 use crate::mark::Marks;
@@ -78,8 +78,8 @@ pub(crate) struct Hub {
     /// JWT-SVIDs that were asked for, by request.
     mints: HashMap<u64, oneshot::Sender<Result<String, Refusal>>>,
     /// X.509-SVIDs that were asked for.
-    renewals: HashMap<BindingId, oneshot::Sender<Chain>>,
-    node_renewal: Option<oneshot::Sender<Chain>>,
+    renewals: HashMap<BindingId, oneshot::Sender<Renewed>>,
+    node_renewal: Option<oneshot::Sender<Renewed>>,
     last_request: u64,
     /// Room for questions of the control plane that are being answered.
     calls: Arc<Semaphore>,

@@ -1,12 +1,15 @@
 //! The host daemon: attests the node, holds its workers, serves actors their identity and runs their programs.
 
 mod attest;
+mod backoff;
 mod clock;
 pub mod config;
 pub mod core;
 mod dial;
 pub mod endpoint;
 mod event;
+#[cfg(test)]
+mod fixture;
 mod freshness;
 pub mod handover;
 mod holder;

@@ -2,9 +2,9 @@
 //!
 //! It knows nothing of what is said on the stream; that is the hub's.
 
+use crate::backoff::Backoff;
 use crate::dial::{Dial, DialError};
 use crate::event::{Event, StreamEvent};
-use crate::freshness::{JITTER_PER_MILLE, jittered};
 use crate::identity::NodeIdentity;
 use crate::protocol;
 use credence_credential::bundle::Bundle;
@@ -29,8 +29,6 @@ pub(crate) static OUTGOING: Limit =
 /// The first pause before the stream is opened again, and the longest, in milliseconds.
 const PAUSE_MS: u64 = 100;
 const PAUSE_MS_MAX: u64 = 5_000;
-/// The longest pause that the control plane can ask for, in milliseconds.
-const TOLD_MS_MAX: u64 = 60_000;
 /// A stream that was open for so long was a good one: the pauses begin anew, in milliseconds.
 const GOOD_MS: u64 = 5_000;
 
@@ -42,12 +40,6 @@ pub(crate) struct Session {
     pub(crate) bundles: watch::Receiver<Arc<Bundle>>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) channel: watch::Sender<Option<Channel>>,
-}
-
-/// Around how long to wait, in milliseconds: whatever chance makes of it, not less than the control plane said.
-fn pause_after(own_ms: u64, told_ms: Option<u64>) -> u64 {
-    let told_ms = told_ms.unwrap_or_default().min(TOLD_MS_MAX);
-    own_ms.max((told_ms * 1000).div_ceil(1000 - JITTER_PER_MILLE))
 }
 
 /// Writes down which request led to a message, if that is told; what it is then is the hub's.
@@ -70,20 +62,19 @@ fn note(message: ToNode) -> Option<to_node::Message> {
 impl Session {
     /// Opens stream after stream, until it is dropped.
     pub(crate) async fn keep_open(self) {
-        let mut pause_ms = PAUSE_MS;
+        let mut backoff = Backoff::new(PAUSE_MS, PAUSE_MS_MAX);
         for stream in 1.. {
             let begun = Instant::now();
             let refusal = self.one(stream).await;
             if begun.elapsed() >= Duration::from_millis(GOOD_MS) {
-                pause_ms = PAUSE_MS;
+                backoff.begin_anew();
             }
-            let pause_now_ms = pause_after(pause_ms, refusal.retry_after_ms);
+            let pause = backoff.pause(refusal.retry_after_ms);
             match refusal.kind {
-                Kind::Unavailable => tracing::info!(%refusal, pause_ms = pause_now_ms, "not connected"),
-                _ => tracing::warn!(%refusal, pause_ms = pause_now_ms, "the control plane refuses this node"),
+                Kind::Unavailable => tracing::info!(%refusal, ?pause, "not connected"),
+                _ => tracing::warn!(%refusal, ?pause, "the control plane refuses this node"),
             }
-            tokio::time::sleep(jittered(Duration::from_millis(pause_now_ms))).await;
-            pause_ms = (pause_ms * 2).min(PAUSE_MS_MAX);
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -133,23 +124,5 @@ impl Session {
     async fn tell(&self, stream: u64, event: StreamEvent) {
         // Nobody to tell is the end of the whole node.
         let _ = self.events.send(Event::Stream { stream, event }).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{PAUSE_MS, TOLD_MS_MAX, jittered, pause_after};
-    use std::time::Duration;
-
-    #[test]
-    fn a_node_never_comes_back_before_it_was_told_to_and_not_all_at_once() {
-        for told_ms in [1, 999, 7_000, TOLD_MS_MAX] {
-            let pauses: Vec<_> =
-                (0..200).map(|_| jittered(Duration::from_millis(pause_after(PAUSE_MS, Some(told_ms))))).collect();
-            assert!(pauses.iter().all(|pause| *pause >= Duration::from_millis(told_ms)), "{told_ms}: {pauses:?}");
-            assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{told_ms}: all nodes come together");
-        }
-        assert_eq!(pause_after(PAUSE_MS, None), PAUSE_MS);
-        assert!(pause_after(PAUSE_MS, Some(u64::MAX)) < 2 * TOLD_MS_MAX, "nobody is sent away for ever");
     }
 }

@@ -3,24 +3,28 @@
 //! INVARIANT: the control plane is told that a bundle is held once every endpoint serves it and it is in the files: what
 //! the control plane has signed by then is verified here, after a restart too.
 
+use crate::backoff::Backoff;
 use crate::clock::wall;
 use crate::config::Config;
 use crate::event::Event;
 use crate::freshness;
-use crate::identity::{self, NodeIdentity};
+use crate::identity::{self, IdentityError, NodeIdentity};
 use crate::reservoir;
 use crate::signing::{Signing, is_signed_by, soon};
 use credence_credential::bundle::Bundle;
 use credence_credential::key_file::Passphrase;
+use credence_model::refusal::{Kind, Refusal};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-/// How long the control plane may take to renew the node's SVID, and the pause after it did not, in seconds.
+/// How long the control plane may take to renew the node's SVID, in seconds.
 const RENEW_SECS_MAX: u64 = 10;
-const RENEW_AGAIN_SECS: u64 = 30;
+/// The first pause after it did not, and the longest, in milliseconds.
+const PAUSE_MS: u64 = 2_000;
+const PAUSE_MS_MAX: u64 = 60_000;
 /// How often it is looked whether everything was replaced, in milliseconds.
 const LOOK_AGAIN_MS: u64 = 100;
 
@@ -35,6 +39,7 @@ pub(crate) struct Keeper {
     signing: watch::Receiver<Signing>,
     connected: watch::Receiver<bool>,
     events: mpsc::Sender<Event>,
+    backoff: Backoff,
 }
 
 impl Keeper {
@@ -46,7 +51,8 @@ impl Keeper {
         (connected, events): (watch::Receiver<bool>, mpsc::Sender<Event>),
     ) -> Self {
         let (dir, passphrase) = (config.data_dir.clone(), config.passphrase.clone());
-        Self { dir, passphrase, identities, bundles, signing, connected, events }
+        let backoff = Backoff::new(PAUSE_MS, PAUSE_MS_MAX);
+        Self { dir, passphrase, identities, bundles, signing, connected, events, backoff }
     }
 
     /// Renews the node's own SVID at half of its life, and soon after another authority signs; saves every bundle and
@@ -117,32 +123,35 @@ impl Keeper {
     }
 
     /// Has a fresh SVID signed; answers when it is to be renewed.
-    async fn renewed(&self) -> Instant {
+    async fn renewed(&mut self) -> Instant {
         match self.renew().await {
             Ok(fresh) => {
+                self.backoff.begin_anew();
                 // A clock that is wrong must not make it one renewal after the other.
                 let pause = half_life(&fresh).max(Duration::from_secs(1));
                 self.identities.send_replace(Arc::new(fresh));
                 // An authority may have been replaced meanwhile.
                 if self.is_outdated() { soon() + Duration::from_secs(1) } else { Instant::now() + pause }
             }
-            Err(why) => {
-                tracing::warn!(why, "the node's own SVID was not renewed");
-                Instant::now() + Duration::from_secs(RENEW_AGAIN_SECS)
+            Err(refusal) => {
+                tracing::warn!(%refusal, "the node's own SVID was not renewed");
+                Instant::now() + self.backoff.pause(refusal.retry_after_ms)
             }
         }
     }
 
-    async fn renew(&self) -> Result<NodeIdentity, String> {
-        let (key, csr) = reservoir::fresh().map_err(|error| error.to_string())?;
+    async fn renew(&self) -> Result<NodeIdentity, Refusal> {
+        let away = |why: String| Refusal::new(Kind::Unavailable, why);
+        let broken = || away("the stream to the control plane broke".to_owned());
+        let (key, csr) = reservoir::fresh().map_err(|error| Refusal::new(Kind::Bug, error.to_string()))?;
         let (answer, answered) = oneshot::channel();
-        self.events.send(Event::RenewNode { csr, answer }).await.map_err(|_| "the node ends")?;
-        let late = |_| format!("the control plane did not answer within {RENEW_SECS_MAX} s");
-        let chain = tokio::time::timeout(Duration::from_secs(RENEW_SECS_MAX), answered).await.map_err(late)?;
-        let chain = chain.map_err(|_| "the node is not connected")?;
-        let bundle = Bundle::clone(&self.bundles.borrow());
-        let fresh = NodeIdentity::new(chain, key, bundle, wall()).map_err(|error| error.to_string())?;
-        fresh.save(&self.dir, self.passphrase.as_deref()).map_err(|error| error.to_string())?;
+        self.events.send(Event::RenewNode { csr, answer }).await.map_err(|_| broken())?;
+        let late = |_| away(format!("the control plane did not answer within {RENEW_SECS_MAX} s"));
+        let answer = tokio::time::timeout(Duration::from_secs(RENEW_SECS_MAX), answered).await.map_err(late)?;
+        let (chain, bundle) = (answer.map_err(|_| broken())??, Bundle::clone(&self.bundles.borrow()));
+        let unfit = |error: IdentityError| Refusal::new(Kind::Unavailable, error.to_string());
+        let fresh = NodeIdentity::new(chain, key, bundle, wall()).map_err(unfit)?;
+        fresh.save(&self.dir, self.passphrase.as_deref()).map_err(unfit)?;
         Ok(fresh)
     }
 }
@@ -151,3 +160,6 @@ fn half_life(identity: &NodeIdentity) -> Duration {
     // A year is as good as never, and no clock overflows.
     freshness::left(identity.leaf(), identity.svid().not_after).min(Duration::from_secs(365 * 86_400))
 }
+
+#[cfg(test)]
+mod tests;

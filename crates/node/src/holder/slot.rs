@@ -1,6 +1,7 @@
 //! A binding whose program this node starts, stops and packs.
 
 use super::{Holder, Watched, is_harsh, told_to_end};
+use crate::backoff::Backoff;
 use crate::endpoint::Endpoint;
 use crate::event::HolderEvent;
 use crate::runtime::{KeptTree, Prepared, Running, StartSpec};
@@ -8,7 +9,7 @@ use crate::transfer;
 use credence_attest::process_tree::TreeRoot;
 use credence_model::actor::UnbindMode;
 use credence_model::id::Digest;
-use credence_model::refusal::Kind;
+use credence_model::refusal::{Kind, Refusal};
 use std::error::Error;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -16,9 +17,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often it is tried to store a state archive, and the pause in between, in milliseconds.
-const PUTS_MAX: u32 = 20;
-const PUT_PAUSE_MS: u64 = 500;
+/// How often it is tried to store a state archive.
+const PUTS_MAX: u32 = 7;
+/// The first pause in between, and the longest, in milliseconds.
+const PUT_PAUSE_MS: u64 = 250;
+const PUT_PAUSE_MS_MAX: u64 = 4_000;
 
 /// Why it did not start: in words, or because it was told to end before.
 enum NotStarted {
@@ -158,33 +161,40 @@ impl Holder {
         }
         let trouble = |why: String| format!("its state could not be kept: {why}");
         let archive = running.archive().await.map_err(|error| trouble(in_full(&error)))?;
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let (channel, held) = (self.workshop.channel.clone(), self.held());
-            let put = tokio::select! {
-                put = transfer::put(&channel, held, &archive.path) => put,
-                () = self.dropped() => return Ok(None),
-            };
-            match put {
-                Ok(stored) if stored == archive.digest => return Ok(Some(stored)),
-                Ok(other) => return Err(trouble(format!("{other} was stored instead of {}", archive.digest))),
-                Err(refusal) if tries == PUTS_MAX || refusal.kind != Kind::Unavailable => {
-                    return Err(trouble(refusal.to_string()));
-                }
-                Err(refusal) => tracing::debug!(binding = %self.notice.binding, %refusal, "state not stored yet"),
-            }
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(PUT_PAUSE_MS)) => {}
-                () = self.dropped() => return Ok(None),
-            }
+        let (channel, held) = (self.workshop.channel.clone(), self.held());
+        let stored = stored(|| transfer::put(&channel, held, &archive.path));
+        let stored = tokio::select! {
+            stored = stored => stored.map_err(|refusal| trouble(refusal.to_string()))?,
+            () = self.dropped() => return Ok(None),
+        };
+        if stored == archive.digest {
+            return Ok(Some(stored));
         }
+        Err(trouble(format!("{stored} was stored instead of {}", archive.digest)))
     }
 
     async fn dropped(&mut self) {
         // Whoever holds the reins is gone: that is the end as well.
         let _ = self.mode.wait_for(|mode| *mode == Some(UnbindMode::Drop)).await.map(|mode| *mode);
     }
+}
+
+/// Stores an archive; tries again while it is only that the control plane cannot be reached, or is busy.
+async fn stored<P>(mut put: impl FnMut() -> P) -> Result<Digest, Refusal>
+where
+    P: Future<Output = Result<Digest, Refusal>>,
+{
+    let mut backoff = Backoff::new(PUT_PAUSE_MS, PUT_PAUSE_MS_MAX);
+    for _ in 1..PUTS_MAX {
+        match put().await {
+            Err(refusal) if refusal.kind == Kind::Unavailable => {
+                tracing::debug!(%refusal, "state not stored yet");
+                tokio::time::sleep(backoff.pause(refusal.retry_after_ms)).await;
+            }
+            put => return put,
+        }
+    }
+    put().await
 }
 
 fn failed(error: &dyn Error) -> NotStarted {
@@ -208,5 +218,46 @@ async fn remove(path: &std::path::Path) {
         && error.kind() != std::io::ErrorKind::NotFound
     {
         tracing::warn!(path = %path.display(), %error, "an archive that was fetched is left over");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PUT_PAUSE_MS, PUTS_MAX, stored};
+    use crate::backoff::tests::check_around;
+    use credence_model::id::Digest;
+    use credence_model::refusal::{Kind, Refusal};
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    /// What becomes of an archive if putting it is answered so, and the pauses between the attempts.
+    async fn put(answers: &[Result<Digest, Refusal>]) -> (Result<Digest, Refusal>, Vec<Duration>) {
+        let (mut answers, mut tried_at) = (answers.iter(), Vec::new());
+        let stored = stored(|| {
+            tried_at.push(Instant::now());
+            std::future::ready(answers.next().cloned().expect("it is not tried so often"))
+        });
+        let stored = stored.await;
+        (stored, tried_at.windows(2).map(|pair| pair[1] - pair[0]).collect())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_archive_is_put_again_after_growing_pauses_that_are_never_shorter_than_told() {
+        let away = || Err(Refusal::new(Kind::Unavailable, "away"));
+        let told = Err(Refusal::new(Kind::Unavailable, "busy").retry_after_ms(9_000));
+        let (kept, pauses) = put(&[away(), away(), told, away(), Ok(Digest([7; 32]))]).await;
+        assert_eq!(kept.ok(), Some(Digest([7; 32])));
+        check_around(&pauses[..2], &[PUT_PAUSE_MS, 2 * PUT_PAUSE_MS]);
+        assert!(pauses[2] >= Duration::from_millis(9_000), "{pauses:?}");
+        check_around(&pauses[3..], &[8 * PUT_PAUSE_MS]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_archive_that_is_refused_is_not_put_again_and_one_that_cannot_be_put_not_without_end() {
+        let stale = Err(Refusal::new(Kind::Stale, "over"));
+        assert!(put(&[stale]).await.1.is_empty());
+        let away = vec![Err(Refusal::new(Kind::Unavailable, "away")); PUTS_MAX as usize];
+        let (kept, pauses) = put(&away).await;
+        assert_eq!((kept.map_err(|refusal| refusal.kind), pauses.len() + 1), (Err(Kind::Unavailable), away.len()));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{ASKED_MAX, Hub, away, refuse};
 use crate::core::Input;
-use crate::event::{Chain, LocalRun, StreamEvent};
+use crate::event::{LocalRun, Renewed, StreamEvent};
 use crate::identity::read_bundle;
 use crate::protocol;
 use crate::reservoir::OFFER_KEYS_MAX;
@@ -76,9 +76,11 @@ impl Hub {
             to_node::Message::X509Svid(svid) => {
                 let binding =
                     BindingId::parse(&svid.binding).map_err(|error| protocol::malformed("x509_svid.binding", error))?;
-                answer(self.renewals.remove(&binding), svid.x509_svid);
+                answer(self.renewals.remove(&binding), renewed(svid.x509_svid, svid.refused));
             }
-            to_node::Message::NodeSvid(svid) => answer(self.node_renewal.take(), svid.x509_svid),
+            to_node::Message::NodeSvid(svid) => {
+                answer(self.node_renewal.take(), renewed(svid.x509_svid, svid.refused));
+            }
             to_node::Message::JwtSvid(svid) => {
                 let refused = svid.refused.map(protocol::refusal);
                 answer(self.mints.remove(&svid.request), refused.map_or(Ok(svid.svid), Err));
@@ -169,16 +171,18 @@ impl Hub {
         let _ = self.send(from_node::Message::BundleHeld(wire::BundleHeld { sequence, reissued }));
     }
 
-    pub(super) fn renew(&mut self, held: Held, csr: Vec<u8>, answer: oneshot::Sender<Chain>) {
+    pub(super) fn renew(&mut self, held: Held, csr: Vec<u8>, to: oneshot::Sender<Renewed>) {
         let renew = wire::RenewX509 { held: Some(protocol::held(held)), csr };
-        if self.send(from_node::Message::RenewX509(renew)).is_ok() {
-            self.renewals.insert(held.binding, answer);
+        match self.send(from_node::Message::RenewX509(renew)) {
+            Ok(()) => drop(self.renewals.insert(held.binding, to)),
+            Err(refusal) => answer(Some(to), Err(refusal)),
         }
     }
 
-    pub(super) fn renew_node(&mut self, csr: Vec<u8>, answer: oneshot::Sender<Chain>) {
-        if self.send(from_node::Message::RenewNode(wire::RenewNode { csr })).is_ok() {
-            self.node_renewal = Some(answer);
+    pub(super) fn renew_node(&mut self, csr: Vec<u8>, to: oneshot::Sender<Renewed>) {
+        match self.send(from_node::Message::RenewNode(wire::RenewNode { csr })) {
+            Ok(()) => self.node_renewal = Some(to),
+            Err(refusal) => answer(Some(to), Err(refusal)),
         }
     }
 
@@ -274,6 +278,10 @@ impl Hub {
             self.step(Input::StartFailed { binding, reason });
         }
     }
+}
+
+fn renewed(chain: Vec<Vec<u8>>, refused: Option<wire::Refused>) -> Renewed {
+    refused.map(protocol::refusal).map_or(Ok(chain), Err)
 }
 
 fn answer<T>(to: Option<oneshot::Sender<T>>, what: T) {

@@ -268,6 +268,17 @@ impl Line {
         }
     }
 
+    /// That a renewal was refused, said where the node waits for it: without a certificate.
+    pub(crate) async fn hear_not_renewed(&mut self) -> Refused {
+        let (chain, refused) = match self.hear_but_keys_wanted().await {
+            to_node::Message::X509Svid(svid) => (svid.x509_svid, svid.refused),
+            to_node::Message::NodeSvid(svid) => (svid.x509_svid, svid.refused),
+            other => panic!("expected an answer to a renewal: {}", shortened(&other)),
+        };
+        assert!(chain.is_empty());
+        refused.unwrap()
+    }
+
     pub(crate) async fn hear_else(&mut self) -> to_node::Message {
         self.hear_but_keys_wanted().await
     }

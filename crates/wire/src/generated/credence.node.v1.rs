@@ -337,9 +337,11 @@ pub struct RenewX509 {
 pub struct X509Svid {
     #[prost(string, tag = "1")]
     pub binding: ::prost::alloc::string::String,
-    /// Certificates in DER, leaf first; the key is the one of the request.
+    /// Certificates in DER, leaf first; the key is the one of the request. Empty if it was refused.
     #[prost(bytes = "vec", repeated, tag = "2")]
     pub x509_svid: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(message, optional, tag = "3")]
+    pub refused: ::core::option::Option<Refused>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MintJwt {
@@ -367,8 +369,11 @@ pub struct RenewNode {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NodeSvid {
+    /// Empty if it was refused.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub x509_svid: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(message, optional, tag = "2")]
+    pub refused: ::core::option::Option<Refused>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BindProcess {

@@ -70,11 +70,11 @@ impl Session {
             })),
             After::X509 { binding, spki } => {
                 let x509_svid = self.app.signer.x509(x509_order(&answered)?, spki)?;
-                Some(to_node::Message::X509Svid(wire::X509Svid { binding: binding.clone(), x509_svid }))
+                Some(to_node::Message::X509Svid(wire::X509Svid { binding: binding.clone(), x509_svid, refused: None }))
             }
             After::NodeSvid { spki } => {
                 let x509_svid = self.app.signer.x509(x509_order(&answered)?, spki)?;
-                Some(to_node::Message::NodeSvid(wire::NodeSvid { x509_svid }))
+                Some(to_node::Message::NodeSvid(wire::NodeSvid { x509_svid, refused: None }))
             }
             After::Jwt { request } => {
                 let svid = self.app.signer.jwt(jwt_order(&answered)?)?;
@@ -102,8 +102,10 @@ impl Session {
                 bind_process_result(request, bind_process_result::Result::Refused(refused))
             }
             After::X509 { binding, .. } => {
-                let message = format!("binding {binding}: {}", refused.message);
-                to_node::Message::Refused(wire::Refused { message, ..refused })
+                to_node::Message::X509Svid(wire::X509Svid { binding, x509_svid: Vec::new(), refused: Some(refused) })
+            }
+            After::NodeSvid { .. } => {
+                to_node::Message::NodeSvid(wire::NodeSvid { x509_svid: Vec::new(), refused: Some(refused) })
             }
             After::KeysOffered(keys) => {
                 keys.iter().for_each(|key| {
@@ -111,7 +113,7 @@ impl Session {
                 });
                 to_node::Message::Refused(refused)
             }
-            After::Nothing | After::Heartbeat(_) | After::NodeSvid { .. } => to_node::Message::Refused(refused),
+            After::Nothing | After::Heartbeat(_) => to_node::Message::Refused(refused),
         };
         self.send(message).await
     }

@@ -91,7 +91,7 @@ impl Session {
                 let after = After::X509 { binding, spki: key.spki().to_vec() };
                 self.report(Report::RenewX509 { held, key: key.digest() }, after, waiting)
             }
-            Err(refusal) => self.refused(&refusal).await,
+            Err(refusal) => self.answered(After::X509 { binding, spki: Vec::new() }, Err(refusal)).await,
         }
     }
 
@@ -122,7 +122,7 @@ impl Session {
     async fn renew_node(&mut self, renew: &wire::RenewNode, waiting: &mut Waiting) -> Result<(), Refusal> {
         let key = match prove(&renew.csr, "renew_node.csr") {
             Ok(key) => key,
-            Err(refusal) => return self.refused(&refusal).await,
+            Err(refusal) => return self.answered(After::NodeSvid { spki: Vec::new() }, Err(refusal)).await,
         };
         let (app, node) = (Arc::clone(&self.app), self.node.clone());
         let caller = Caller::Node { name: node.clone() };

@@ -1,0 +1,84 @@
+//! What the unit tests share: a trust domain, identities in it, and a workshop in which nothing is made.
+
+use crate::clock::wall;
+use crate::endpoint::{Identity, Served};
+use crate::identity::NodeIdentity;
+use credence_credential::bundle::{Bundle, JwtAuthority, JwtBundle, X509Bundle};
+use credence_credential::key::{KeyAlgorithm, KeyPair};
+use credence_credential::x509_svid::{CaTemplate, ServerNames, SigningCertificate, Template, build_root};
+use credence_model::command::Held;
+use credence_model::id::{BindingId, Digest, Epoch, ID_ENTROPY_BYTES};
+use credence_model::order::{Claims, RevisionClaim};
+use credence_model::spiffe_id::{SpiffeId, TrustDomain};
+use credence_model::time::Timestamp;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+const TRUST_DOMAIN: &str = "td.test";
+/// How long what is signed here is good for, in seconds.
+const LIFE_SECS: u64 = 3600;
+
+fn id(path: &str) -> SpiffeId {
+    SpiffeId::parse(&format!("spiffe://{TRUST_DOMAIN}{path}")).expect("a SPIFFE ID")
+}
+
+/// Binding number so many.
+pub(crate) fn held(number: u8) -> Held {
+    Held { binding: BindingId::generate(Timestamp(1), [number; ID_ENTROPY_BYTES]), epoch: Epoch(u64::from(number)) }
+}
+
+/// An authority and its bundle.
+pub(crate) struct Authority {
+    root: SigningCertificate<KeyPair>,
+    pub(crate) bundle: Arc<Bundle>,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let trust_domain = TrustDomain::parse(TRUST_DOMAIN).expect("a trust domain");
+        let key = KeyPair::generate(KeyAlgorithm::EcdsaP256).expect("a key");
+        let (not_before, not_after) = (wall().minus_secs(10), wall().plus_secs(LIFE_SECS));
+        let template = CaTemplate { trust_domain: trust_domain.clone(), not_before, not_after, serial: [1; 16] };
+        let root = SigningCertificate::new(&build_root(&template, &key).expect("a root"), key).expect("an authority");
+        let x509 = X509Bundle::new(trust_domain.clone(), &[root.der()]).expect("a bundle");
+        let jwt = KeyPair::generate(KeyAlgorithm::EcdsaP256).expect("a key");
+        let jwt = JwtAuthority::new("jwt-1", jwt.public().clone()).expect("a JWT key");
+        let jwt = JwtBundle::new(trust_domain, vec![jwt]).expect("a bundle");
+        Self { root, bundle: Arc::new(Bundle::new(x509, jwt, 1, 60).expect("a bundle")) }
+    }
+
+    /// A node's identity.
+    pub(crate) fn node(&self) -> NodeIdentity {
+        let key = KeyPair::generate(KeyAlgorithm::EcdsaP256).expect("a key");
+        let template = Template {
+            subject: id("/node/alpha"),
+            spki: key.public().spki().to_vec(),
+            claims: None,
+            not_before: wall().minus_secs(10),
+            not_after: wall().plus_secs(LIFE_SECS / 2),
+            serial: [2; 16],
+            names: ServerNames::default(),
+        };
+        let chain = vec![self.root.build(&template).expect("a certificate")];
+        NodeIdentity::new(chain, key, Bundle::clone(&self.bundle), wall()).expect("an identity")
+    }
+
+    /// What the endpoint of a binding serves whose certificate is over.
+    pub(crate) fn outdated(&self, held: Held) -> Served {
+        let claims = Claims {
+            class: id("/ns/finance/agent/expense"),
+            revision: RevisionClaim { number: 1, digest: Digest([5; 32]) },
+            epoch: held.epoch,
+            worker: id("/ns/finance/pool/small/worker/w1"),
+            binding: held.binding,
+        };
+        let identity = Identity {
+            spiffe_id: id("/ns/finance/agent/expense/actor/a1"),
+            claims,
+            chain: Vec::new(),
+            key_pkcs8: Zeroizing::new(Vec::new()),
+            not_after: wall(),
+        };
+        Served::Live { identity: Arc::new(identity), bundle: Arc::clone(&self.bundle) }
+    }
+}
