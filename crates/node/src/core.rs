@@ -31,6 +31,7 @@ use credence_model::actor::{Outcome, UnbindMode};
 use credence_model::command::{Held, Unbind};
 use credence_model::id::{ActorRef, BindingId, Digest, Epoch, WorkerRef};
 use credence_model::worker::WorkerKind;
+use credence_telemetry::limit::Limit;
 use message::{BindNotice, FromNodeMessage};
 use std::collections::BTreeMap;
 use stream::{Beat, Lease, Stream};
@@ -39,6 +40,10 @@ use stream::{Beat, Lease, Stream};
 pub const BINDINGS_MAX: usize = 8192;
 /// Most ends that are kept until they were heard; of more, those of the oldest bindings are forgotten.
 pub const ENDS_MAX: usize = 8192;
+/// The server wants more to be held.
+pub(crate) static BINDINGS: Limit = Limit::new("node_bindings", BINDINGS_MAX as u64, "bindings", "a further one fails");
+/// The server has not heard of more ends.
+pub(crate) static ENDS: Limit = Limit::new("node_ends", ENDS_MAX as u64, "untold ends", "the oldest is forgotten");
 
 /// What can happen to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -357,6 +362,7 @@ impl Core {
         if notice.kind == WorkerKind::Slot && !self.workers.contains(&notice.worker) {
             refused = Some(format!("worker {} does not belong to this node", notice.worker));
         } else if self.bindings.len() >= BINDINGS_MAX {
+            BINDINGS.hit();
             refused = Some(format!("the node holds {BINDINGS_MAX} bindings, which is its limit"));
         }
         if self.shutting_down {
@@ -438,6 +444,7 @@ impl Core {
 
     fn end(&mut self, held: Held, outcome: Outcome, archive: Option<Digest>, effects: &mut Vec<Effect>) {
         if self.ends.len() >= ENDS_MAX {
+            ENDS.hit();
             self.ends.pop_first();
         }
         self.ends.insert(held.binding, End { held, outcome, archive, heard: Heard::No });

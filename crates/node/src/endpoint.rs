@@ -35,6 +35,7 @@ mod activity;
 pub(crate) mod desk;
 pub(crate) mod listener;
 mod metadata;
+mod patience;
 mod presence;
 mod route;
 mod socket;

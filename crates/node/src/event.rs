@@ -1,17 +1,22 @@
 //! What the hub hears: from the stream, from the holders of bindings, and from programs of this machine.
 
 use crate::handover::{Estate, LeftBinding};
+use crate::queue::Queue;
 use crate::runtime::Running;
 use credence_attest::process_tree::{Peer, TreeRoot};
 use credence_model::command::Held;
 use credence_model::id::{BindingId, Digest};
 use credence_model::refusal::Refusal;
+use credence_telemetry::limit::Limit;
 use credence_wire::node::{FromNode, to_node};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Most events that wait for the hub. Whoever has one waits; the hub never waits for them.
-pub(crate) const EVENTS_MAX: usize = 1024;
+/// The hub does not keep up. It never waits for those who wait here.
+pub(crate) static EVENTS: Limit = Limit::new("hub_events", 1024, "events", "whoever has one waits");
+
+/// To the hub.
+pub(crate) type Events = Queue<Event>;
 
 /// Certificates in DER, leaf first.
 pub(crate) type Chain = Vec<Vec<u8>>;

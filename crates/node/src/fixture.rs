@@ -2,7 +2,13 @@
 
 use crate::clock::wall;
 use crate::endpoint::{Identity, Served};
+use crate::event::{EVENTS, Event, Events};
+use crate::holder::Workshop;
+use crate::hub::HubParts;
 use crate::identity::NodeIdentity;
+use crate::meter::Meters;
+use crate::runtime::{Driver, Prepared, RuntimeError, StartSpec};
+use crate::signing::Signing;
 use credence_credential::bundle::{Bundle, JwtAuthority, JwtBundle, X509Bundle};
 use credence_credential::key::{KeyAlgorithm, KeyPair};
 use credence_credential::x509_svid::{CaTemplate, ServerNames, SigningCertificate, Template, build_root};
@@ -11,10 +17,14 @@ use credence_model::id::{BindingId, Digest, Epoch, ID_ENTROPY_BYTES};
 use credence_model::order::{Claims, RevisionClaim};
 use credence_model::spiffe_id::{SpiffeId, TrustDomain};
 use credence_model::time::Timestamp;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
-const TRUST_DOMAIN: &str = "td.test";
+pub(crate) const TRUST_DOMAIN: &str = "td.test";
 /// How long what is signed here is good for, in seconds.
 const LIFE_SECS: u64 = 3600;
 
@@ -81,4 +91,49 @@ impl Authority {
         };
         Served::Live { identity: Arc::new(identity), bundle: Arc::clone(&self.bundle) }
     }
+}
+
+/// Runs nothing.
+struct Nothing;
+
+impl Driver for Nothing {
+    fn prepare(&self, _: StartSpec) -> BoxFuture<'_, Result<Box<dyn Prepared>, RuntimeError>> {
+        std::future::ready(Err(RuntimeError::NoCommand)).boxed()
+    }
+}
+
+/// What a hub is made with that runs nothing, in this directory; and what its holders tell it.
+pub(crate) fn parts(dir: &Path) -> (HubParts, mpsc::Receiver<Event>) {
+    let authority = Authority::new();
+    let (events, happening) = Events::new(&EVENTS);
+    let (bundles, signing) = (watch::Sender::new(authority.bundle), watch::Sender::new(Signing::default()));
+    let workshop = Workshop {
+        driver: Arc::new(Nothing),
+        socket_dir: dir.to_owned(),
+        incoming_dir: dir.to_owned(),
+        events,
+        bundles: bundles.subscribe(),
+        signing: signing.subscribe(),
+        channel: watch::Sender::new(None).subscribe(),
+    };
+    let parts = HubParts {
+        workers: Vec::new(),
+        trust_domain: TrustDomain::parse(TRUST_DOMAIN).expect("a trust domain"),
+        workshop: Arc::new(workshop),
+        bundles,
+        signing,
+        connected: watch::Sender::new(false),
+        meters: Meters::default(),
+        log_dir: dir.to_owned(),
+        data_dir: dir.to_owned(),
+        inherited: None,
+        served: Vec::new(),
+    };
+    (parts, happening)
+}
+
+/// How often a limit was reached. Tests run beside each other, so it may rise for others' reasons, too.
+pub(crate) fn hits(limit: &str) -> u64 {
+    let limits = crate::observe::limits();
+    limits.iter().find(|found| found.name == limit).unwrap_or_else(|| panic!("no limit {limit}")).hits()
 }

@@ -4,7 +4,7 @@
 use crate::backoff::{Backoff, jittered};
 use crate::clock::wall;
 use crate::endpoint::{Identity, Served};
-use crate::event::Event;
+use crate::event::{Event, Events};
 use crate::reservoir;
 use crate::signing::{Signing, is_signed_by, soon};
 use credence_credential::bundle::Bundle;
@@ -18,7 +18,7 @@ use credence_model::time::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -74,7 +74,7 @@ pub(crate) async fn keep(
     served: Arc<watch::Sender<Served>>,
     mut bundles: watch::Receiver<Arc<Bundle>>,
     mut signing: watch::Receiver<Signing>,
-    events: mpsc::Sender<Event>,
+    events: Events,
 ) {
     bundles.mark_changed();
     let (mut renew_at, mut backoff) = (due(&served), Backoff::new(PAUSE_MS, PAUSE_MS_MAX));
@@ -131,7 +131,7 @@ async fn renew(
     held: Held,
     served: &watch::Sender<Served>,
     bundles: &watch::Receiver<Arc<Bundle>>,
-    events: &mpsc::Sender<Event>,
+    events: &Events,
 ) -> Result<Identity, Refusal> {
     let away = || Refusal::new(Kind::Unavailable, "the stream to the control plane broke");
     let late = || Refusal::new(Kind::Unavailable, format!("the control plane did not answer within {RENEW_MS_MAX} ms"));
@@ -177,14 +177,14 @@ fn since_made(not_before: Timestamp, at: Timestamp) -> u64 {
 mod tests {
     use super::{NOT_BEFORE_CUSHION_SECS, PAUSE_MS, jittered_half, keep};
     use crate::backoff::tests::check_around;
-    use crate::event::{Event, Renewed};
+    use crate::event::{EVENTS, Event, Events, Renewed};
     use crate::fixture::{Authority, held};
     use crate::signing::Signing;
     use credence_model::refusal::{Kind, Refusal};
     use credence_model::time::Timestamp;
     use std::sync::Arc;
     use std::time::Duration;
-    use tokio::sync::{mpsc, watch};
+    use tokio::sync::watch;
     use tokio::time::Instant;
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
         let served = Arc::new(watch::Sender::new(authority.outdated(held(1))));
         let bundles = watch::Sender::new(Arc::clone(&authority.bundle));
         let signing = watch::Sender::new(Signing::default());
-        let (events, mut happening) = mpsc::channel(1);
+        let (events, mut happening) = Events::new(&EVENTS);
         let keeping = tokio::spawn(keep(held(1), served, bundles.subscribe(), signing.subscribe(), events));
         let away = || Refusal::new(Kind::Unavailable, "away");
         let mut asked_at = Vec::new();

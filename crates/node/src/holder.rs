@@ -12,7 +12,7 @@ mod slot;
 use crate::clock::wall;
 use crate::core::message::BindNotice;
 use crate::endpoint::{Endpoint, EndpointError, Identity, MintJwt, Served, socket_name};
-use crate::event::{Event, HolderEvent, LocalRun};
+use crate::event::{Event, Events, HolderEvent, LocalRun};
 use crate::freshness;
 use crate::handover::{BindingState, LeftBinding, Line};
 use crate::runtime::{Driver, KeptTree};
@@ -38,7 +38,7 @@ pub(crate) struct Workshop {
     /// Where archives that were fetched lie until they are unpacked.
     pub(crate) incoming_dir: PathBuf,
     /// To the hub.
-    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) events: Events,
     /// The trust domain's present bundle.
     pub(crate) bundles: watch::Receiver<Arc<Bundle>>,
     /// Who signs, and what is to be replaced.
@@ -248,7 +248,7 @@ fn is_harsh(mode: UnbindMode) -> bool {
 }
 
 /// Asks the hub, which asks the control plane.
-fn mint(events: mpsc::Sender<Event>, held: Held) -> MintJwt {
+fn mint(events: Events, held: Held) -> MintJwt {
     Arc::new(move |audience| {
         let events = events.clone();
         async move {

@@ -25,6 +25,7 @@ use credence_credential::bundle::Bundle;
 use credence_model::id::{ActorRef, BindingId, WorkerRef};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::TrustDomain;
+use credence_telemetry::limit::Limit;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +36,12 @@ use tokio::time::Instant;
 
 /// Most questions to the control plane, of each kind, that wait for an answer.
 const ASKED_MAX: usize = 4096;
+/// The node's actors want too many tokens at once.
+pub(crate) static TOKENS: Limit =
+    Limit::new("server_tokens", ASKED_MAX as u64, "tokens asked of the server", "refused: unavailable");
+/// Too many programs want to be actors at once.
+pub(crate) static PROGRAMS: Limit =
+    Limit::new("server_programs", ASKED_MAX as u64, "programs that wait for a binding", "refused: unavailable");
 /// Longest end of a node that was told to end, in milliseconds: the longest grace of a class, and a little.
 const SHUTDOWN_MS_MAX: u64 = 75_000;
 
@@ -246,6 +253,13 @@ fn away() -> Refusal {
     Refusal::new(Kind::Unavailable, "the node is not connected to the control plane").retry_after_ms(1_000)
 }
 
+/// The control plane owes too many answers. Whoever asks next comes again.
+fn busy(limit: &Limit) -> Refusal {
+    limit.hit();
+    let message = format!("the control plane was asked for {} {} already", limit.value, limit.unit);
+    Refusal::new(Kind::Unavailable, message).hint("try again").retry_after_ms(1_000)
+}
+
 fn refuse(run: &LocalRun, refusal: Refusal) {
     // The caller may have gone already.
     let _ = run.notices.try_send(RunNotice::Refused(refusal));
@@ -268,3 +282,6 @@ async fn expired(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ mod mark;
 mod meter;
 pub mod observe;
 mod protocol;
+mod queue;
 mod reservoir;
 pub mod run;
 pub mod runtime;

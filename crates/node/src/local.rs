@@ -3,21 +3,24 @@
 //! Whoever asks is known by the kernel's evidence about the socket: the calling process is the root of the tree that the
 //! identity is for, and only root and the node's own user may ask.
 
-use crate::event::{Event, LocalRun, RunNotice};
+use crate::event::{Event, Events, LocalRun, RunNotice};
 use crate::protocol;
 use credence_attest::process_tree::{Peer, ProcessTreeError, TreeRoot, peer_of};
 use credence_model::id::BindingId;
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::limit::Limit;
 use credence_wire::local::local_service_server::{LocalService, LocalServiceServer};
 use credence_wire::local::{Begin, Ended, RunEvent, RunRequest, run_event, run_request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use prost::Message as _;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -25,22 +28,44 @@ use tonic::{Code, Request, Response, Status, Streaming};
 const CONNECTIONS_MAX: usize = 256;
 /// Most notices that a program has not read: it is told at most three.
 const NOTICES_MAX: usize = 4;
-/// How long the first message may take, in seconds.
-const BEGIN_SECS_MAX: u64 = 10;
+/// How long a connection may take until it has said who is to be an actor, in milliseconds.
+const BEGIN_MS_MAX: u64 = 10_000;
+/// How long the connection of a caller that is refused may take to hear so, in milliseconds.
+const REFUSED_MS_MAX: u64 = 5_000;
+/// How long a connection may take to deliver its last word, in milliseconds.
+const FLUSH_MS_MAX: u64 = 250;
 /// Pause after an accept that failed, which it does when descriptors have run out, in milliseconds.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
+/// Too many local programs are connected.
+pub(crate) static CONNECTIONS: Limit = Limit::new(
+    "local_connections",
+    CONNECTIONS_MAX as u64,
+    "connections of local programs",
+    "further ones wait in the kernel's queue",
+);
+/// A local program connects and does not begin.
+pub(crate) static BEGIN_TIME: Limit =
+    Limit::new("local_begin_time", BEGIN_MS_MAX, "milliseconds", "the connection is cut");
+/// A caller that is refused does not ask.
+pub(crate) static REFUSED_TIME: Limit =
+    Limit::new("local_refused_time", REFUSED_MS_MAX, "milliseconds", "the connection is cut");
+
 /// Accepts until it is dropped.
-pub(crate) async fn serve(listener: UnixListener, events: mpsc::Sender<Event>) {
+pub(crate) async fn serve(listener: UnixListener, events: Events) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
+        if room.available_permits() == 0 {
+            CONNECTIONS.hit();
+        }
         // The semaphore is never closed.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let events = events.clone();
                 tokio::spawn(async move {
-                    connection(stream, events).await;
+                    let caller = caller(&stream);
+                    connection(stream, caller, events).await;
                     drop(place);
                 });
             }
@@ -52,20 +77,69 @@ pub(crate) async fn serve(listener: UnixListener, events: mpsc::Sender<Event>) {
     }
 }
 
-async fn connection(stream: UnixStream, events: mpsc::Sender<Event>) {
-    let caller = caller(&stream).inspect_err(|refusal| tracing::warn!(%refusal, "a local program was refused"));
-    let service = LocalServiceServer::new(Local { caller: Mutex::new(Some(caller)), events });
-    let served = Builder::new(TokioExecutor::new())
-        .http2_only()
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a local program's connection broke");
+/// Serves one connection, which is for one call.
+async fn connection(stream: UnixStream, caller: Result<Caller, Refusal>, events: Events) {
+    let limit = if caller.is_ok() { &BEGIN_TIME } else { &REFUSED_TIME };
+    let caller = caller.inspect_err(|refusal| tracing::warn!(%refusal, "a local program was refused"));
+    let begin_by = Instant::now() + Duration::from_millis(limit.value);
+    let (turn, stage) = watch::channel(Stage::Silent);
+    let caller = Mutex::new(Some((caller, Turn(turn))));
+    let service = LocalServiceServer::new(Local { caller, begin_by, events });
+    let builder = Builder::new(TokioExecutor::new()).http2_only();
+    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    tokio::select! {
+        served = served.as_mut() => {
+            if let Err(error) = served {
+                tracing::debug!(%error, "a local program's connection broke");
+            }
+            return;
+        }
+        () = over(stage.clone()) => {}
+        () = silent(stage.clone(), begin_by) => limit.hit(),
+    }
+    served.as_mut().graceful_shutdown();
+    // How the other end takes its end is its own affair.
+    let _ = tokio::time::timeout(Duration::from_millis(FLUSH_MS_MAX), served).await;
+}
+
+/// Resolves when the call was answered.
+async fn over(mut stage: watch::Receiver<Stage>) {
+    // The borrow that `wait_for` answers must not live across another await.
+    let _ = stage.wait_for(|stage| *stage == Stage::Over).await.map(|stage| *stage);
+}
+
+/// Resolves if nobody has called by then; else never.
+async fn silent(mut stage: watch::Receiver<Stage>, by: Instant) {
+    if tokio::time::timeout_at(by, stage.wait_for(|stage| *stage != Stage::Silent)).await.is_ok() {
+        std::future::pending().await
+    }
+}
+
+/// Who is connected, and the process tree below it.
+type Caller = (Peer, TreeRoot);
+
+/// How far the one call of a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nobody called yet.
+    Silent,
+    /// It is being answered.
+    Called,
+    /// It was answered.
+    Over,
+}
+
+/// The call of a connection. It is over when this is dropped.
+struct Turn(watch::Sender<Stage>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.send_replace(Stage::Over);
     }
 }
 
 /// The process tree of whoever is connected.
-fn caller(stream: &UnixStream) -> Result<(Peer, TreeRoot), Refusal> {
+fn caller(stream: &UnixStream) -> Result<Caller, Refusal> {
     let unknown = |error: ProcessTreeError| Refusal::new(error.kind(), error.to_string());
     let peer: Peer = peer_of(stream).map_err(unknown)?;
     if peer.uid != 0 && peer.uid != rustix::process::getuid().as_raw() {
@@ -82,8 +156,9 @@ fn caller(stream: &UnixStream) -> Result<(Peer, TreeRoot), Refusal> {
 
 struct Local {
     /// Taken by the one call of a connection.
-    caller: Mutex<Option<Result<(Peer, TreeRoot), Refusal>>>,
-    events: mpsc::Sender<Event>,
+    caller: Mutex<Option<(Result<Caller, Refusal>, Turn)>>,
+    begin_by: Instant,
+    events: Events,
 }
 
 #[tonic::async_trait]
@@ -92,10 +167,13 @@ impl LocalService for Local {
 
     async fn run(&self, request: Request<Streaming<RunRequest>>) -> Result<Response<Self::RunStream>, Status> {
         let caller = self.caller.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let once = || Err(Refusal::new(Kind::Conflict, "a connection makes one actor; open another one"));
-        let (peer, root) = caller.unwrap_or_else(once).map_err(|refusal| status(&refusal))?;
+        let once = || status(&Refusal::new(Kind::Conflict, "a connection makes one actor; open another one"));
+        let (caller, turn) = caller.ok_or_else(once)?;
+        turn.0.send_replace(Stage::Called);
+        let (peer, root) = caller.map_err(|refusal| status(&refusal))?;
         let mut requests = request.into_inner();
-        let Begin { class, actor, binding } = begin(&mut requests).await.map_err(|refusal| status(&refusal))?;
+        let Begin { class, actor, binding } =
+            begin(&mut requests, self.begin_by).await.map_err(|refusal| status(&refusal))?;
         let binding = (!binding.is_empty()).then(|| BindingId::parse(&binding)).transpose();
         let binding = binding.map_err(|error| status(&protocol::malformed("begin.binding", error)))?;
         let (notices, noticed) = mpsc::channel(NOTICES_MAX);
@@ -104,14 +182,20 @@ impl LocalService for Local {
         let away = |_| status(&Refusal::new(Kind::Unavailable, "the node is going down"));
         self.events.send(Event::Run(run)).await.map_err(away)?;
         let (answers, answered) = mpsc::channel(NOTICES_MAX);
-        tokio::spawn(relay(requests, exited, noticed, answers));
+        tokio::spawn(async move {
+            relay(requests, exited, noticed, answers).await;
+            drop(turn);
+        });
         Ok(Response::new(ReceiverStream::new(answered)))
     }
 }
 
-async fn begin(requests: &mut Streaming<RunRequest>) -> Result<Begin, Refusal> {
-    let late = || protocol::malformed("begin", format!("it did not come within {BEGIN_SECS_MAX} s"));
-    let first = tokio::time::timeout(Duration::from_secs(BEGIN_SECS_MAX), requests.message()).await;
+async fn begin(requests: &mut Streaming<RunRequest>, by: Instant) -> Result<Begin, Refusal> {
+    let late = || {
+        BEGIN_TIME.hit();
+        protocol::malformed("begin", format!("it did not come within {BEGIN_MS_MAX} ms"))
+    };
+    let first = tokio::time::timeout_at(by, requests.message()).await;
     match first.map_err(|_| late())? {
         Ok(Some(RunRequest { message: Some(run_request::Message::Begin(begin)) })) => Ok(begin),
         _ => Err(protocol::malformed("begin", "it must be the first message")),
@@ -157,3 +241,6 @@ fn status(refusal: &Refusal) -> Status {
     let details = protocol::refused(refusal).encode_to_vec();
     Status::with_details(Code::FailedPrecondition, refusal.to_string(), details.into())
 }
+
+#[cfg(test)]
+mod tests;

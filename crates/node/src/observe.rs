@@ -1,25 +1,39 @@
 //! What the node says of itself to who watches it: its metrics, and whether it works.
 
 use crate::endpoint::{desk, listener};
-use crate::hub::call;
+use crate::hub::{self, call};
 use crate::meter::Meters;
-use crate::session;
+use crate::runtime::{self, process};
+use crate::{core, event, local, session, transfer};
 use credence_telemetry::board::Board;
 use credence_telemetry::door::{self, Answering, Observed};
 use credence_telemetry::limit::Limit;
 use tokio::sync::watch;
 
 /// Every limit of this crate that refuses, cuts or holds up.
-static LIMITS: [&Limit; 9] = [
+static LIMITS: [&Limit; 22] = [
     &session::OUTGOING,
     &call::CALLS,
+    &hub::TOKENS,
+    &hub::PROGRAMS,
+    &event::EVENTS,
+    &core::BINDINGS,
+    &core::ENDS,
     &listener::CONNECTIONS,
     &listener::STRANGERS,
     &listener::STRANGER_TIME,
+    &listener::FIRST_TIME,
     &listener::IDLE,
     &listener::HEAD_TIME,
+    &listener::WRITE_TIME,
     &desk::MINTS,
     &desk::MINT_TIME,
+    &process::ORDERS,
+    &runtime::EXECS,
+    &local::CONNECTIONS,
+    &local::BEGIN_TIME,
+    &local::REFUSED_TIME,
+    &transfer::TIME,
 ];
 
 /// Every limit that a node counts.

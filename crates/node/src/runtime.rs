@@ -9,6 +9,7 @@
 use credence_attest::process_tree::TreeRoot;
 use credence_model::id::{ActorRef, BindingId, Digest};
 use credence_model::refusal::Kind;
+use credence_telemetry::limit::Limit;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::os::fd::OwnedFd;
@@ -32,6 +33,9 @@ pub const EXEC_OUTPUT_BYTES_MAX: usize = 64 * 1024;
 pub const EXEC_TIMEOUT_MS_MAX: u64 = 60_000;
 /// Most commands that [`Running::exec`] runs at once in one tree.
 pub const EXECS_MAX: usize = 8;
+/// A tree runs too many commands at once.
+pub(crate) static EXECS: Limit =
+    Limit::new("actor_commands", EXECS_MAX as u64, "commands beside an actor", "refused: limited");
 
 /// What to run, and as whom.
 #[derive(Debug, Clone)]

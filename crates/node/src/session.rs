@@ -4,7 +4,7 @@
 
 use crate::backoff::Backoff;
 use crate::dial::{Dial, DialError};
-use crate::event::{Event, StreamEvent};
+use crate::event::{Event, Events, StreamEvent};
 use crate::identity::NodeIdentity;
 use crate::protocol;
 use credence_credential::bundle::Bundle;
@@ -38,7 +38,7 @@ pub(crate) struct Session {
     pub(crate) server_path: String,
     pub(crate) identity: watch::Receiver<Arc<NodeIdentity>>,
     pub(crate) bundles: watch::Receiver<Arc<Bundle>>,
-    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) events: Events,
     pub(crate) channel: watch::Sender<Option<Channel>>,
 }
 

@@ -5,7 +5,7 @@ use crate::clock::wall;
 use crate::config::Config;
 use crate::dial::Dial;
 use crate::endpoint::socket_name;
-use crate::event::{EVENTS_MAX, Event};
+use crate::event::{EVENTS, Event, Events};
 use crate::handover::{self, Handover, HandoverError, Inherited};
 use crate::holder::Workshop;
 use crate::hub::{Hub, HubParts};
@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use zeroize::Zeroizing;
 
@@ -98,7 +98,7 @@ pub struct Node {
     local: std::os::unix::net::UnixListener,
     observed_at: Option<SocketAddr>,
     connected: watch::Receiver<bool>,
-    events: mpsc::Sender<Event>,
+    events: Events,
     hub: JoinHandle<()>,
     /// Ended with the node.
     others: JoinSet<()>,
@@ -156,7 +156,7 @@ impl Node {
             local.try_clone().and_then(UnixListener::from_std).map_err(io_error("listen on", &local_socket))?;
 
         let trust_domain = identity.trust_domain();
-        let (events, happening) = mpsc::channel(EVENTS_MAX);
+        let (events, happening) = Events::new(&EVENTS);
         let (bundles, bundle) = watch::channel(Arc::new(identity.bundle().clone()));
         let (signings, signing) = watch::channel(Signing::default());
         let (identities, identity) = watch::channel(Arc::new(identity));

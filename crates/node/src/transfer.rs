@@ -5,6 +5,7 @@ use crate::runtime::archive::ARCHIVE_BYTES_MAX;
 use credence_model::command::Held;
 use credence_model::id::Digest;
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::limit::Limit;
 use credence_wire::node::node_service_client::NodeServiceClient;
 use credence_wire::node::{ArchiveChunk, ReadArchiveRequest};
 use sha2::{Digest as _, Sha256};
@@ -22,6 +23,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const CHUNKS_WAITING_MAX: usize = 4;
 /// Longest transfer, in seconds.
 const TRANSFER_SECS_MAX: u64 = 60;
+/// A transfer takes too long.
+pub(crate) static TIME: Limit = Limit::new("archive_transfer_time", TRANSFER_SECS_MAX, "seconds", "the transfer fails");
 
 /// The present way to the control plane, if there is one.
 pub(crate) type ChannelWatch = watch::Receiver<Option<Channel>>;
@@ -102,10 +105,28 @@ fn client(channel: &ChannelWatch) -> Result<NodeServiceClient<Channel>, Refusal>
 }
 
 async fn bounded<T>(transfer: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    let late = || Refusal::new(Kind::Unavailable, format!("it took more than {TRANSFER_SECS_MAX} s"));
+    let late = || {
+        TIME.hit();
+        Refusal::new(Kind::Unavailable, format!("it took more than {TRANSFER_SECS_MAX} s"))
+    };
     tokio::time::timeout(Duration::from_secs(TRANSFER_SECS_MAX), transfer).await.unwrap_or_else(|_| Err(late()))
 }
 
 fn disk(error: &std::io::Error) -> Refusal {
     Refusal::new(Kind::Unavailable, format!("the node's disk: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bounded;
+    use crate::fixture::hits;
+    use credence_model::refusal::Kind;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_transfer_that_does_not_end_fails() {
+        let before = hits("archive_transfer_time");
+        let late = bounded::<()>(std::future::pending()).await.expect_err("it takes too long");
+        assert_eq!(late.kind, Kind::Unavailable);
+        assert!(hits("archive_transfer_time") > before);
+    }
 }

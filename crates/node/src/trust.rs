@@ -6,7 +6,7 @@
 use crate::backoff::Backoff;
 use crate::clock::wall;
 use crate::config::Config;
-use crate::event::Event;
+use crate::event::{Event, Events};
 use crate::freshness;
 use crate::identity::{self, IdentityError, NodeIdentity};
 use crate::reservoir;
@@ -17,7 +17,7 @@ use credence_model::refusal::{Kind, Refusal};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 /// How long the control plane may take to renew the node's SVID, in seconds.
@@ -38,7 +38,7 @@ pub(crate) struct Keeper {
     bundles: watch::Receiver<Arc<Bundle>>,
     signing: watch::Receiver<Signing>,
     connected: watch::Receiver<bool>,
-    events: mpsc::Sender<Event>,
+    events: Events,
     backoff: Backoff,
 }
 
@@ -48,7 +48,7 @@ impl Keeper {
         identities: watch::Sender<Arc<NodeIdentity>>,
         bundles: watch::Receiver<Arc<Bundle>>,
         signing: watch::Receiver<Signing>,
-        (connected, events): (watch::Receiver<bool>, mpsc::Sender<Event>),
+        (connected, events): (watch::Receiver<bool>, Events),
     ) -> Self {
         let (dir, passphrase) = (config.data_dir.clone(), config.passphrase.clone());
         let backoff = Backoff::new(PAUSE_MS, PAUSE_MS_MAX);

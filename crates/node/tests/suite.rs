@@ -2,7 +2,10 @@
 
 #![expect(clippy::expect_used, reason = "the helpers of tests may fail a test; clippy exempts only test functions")]
 
+mod crowd;
 mod door;
+mod frames;
 mod identity;
+mod limits;
 mod metadata;
 mod workload;

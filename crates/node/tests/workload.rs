@@ -2,6 +2,7 @@
 
 use crate::door::{Door, Other, closed, mint, request};
 use crate::identity::{ACTOR, TRUST_DOMAIN, served};
+use crate::limits::hits;
 use credence_model::refusal::{Kind, Refusal};
 use credence_node::endpoint::Served;
 use credence_wire::workload::{
@@ -146,12 +147,13 @@ async fn a_token_to_validate_must_be_there_and_genuine_and_not_too_long() {
 
 #[tokio::test]
 async fn an_actor_has_so_many_connections_and_no_more() {
-    let door = Door::own().await;
+    let (door, before) = (Door::own().await, hits("actor_connections"));
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS_MAX {
         connections.push(door.connect().await);
     }
     closed(door.connect().await).await;
+    assert!(hits("actor_connections") > before);
     // They are accepted in their order, so the first is one of those that are served.
     let served = connections.swap_remove(0);
     let request = "GET /identity HTTP/1.1\r\nHost: x\r\nMetadata: true\r\nConnection: close\r\n\r\n";
@@ -169,11 +171,12 @@ async fn strangers_are_told_no_a_few_at_a_time() {
     assert_eq!(status.code(), Code::PermissionDenied);
 
     let door = Door::of(other.pid(), mint(|_| Ok("a token".into()))).await;
-    let mut connections = Vec::new();
+    let (mut connections, before) = (Vec::new(), hits("stranger_connections"));
     for _ in 0..STRANGERS_MAX {
         connections.push(door.connect().await);
     }
     closed(door.connect().await).await;
+    assert!(hits("stranger_connections") > before);
 }
 
 #[tokio::test]
@@ -209,11 +212,4 @@ async fn a_connection_has_only_so_many_streams_and_a_further_one_waits_for_room(
     }
     streams.pop();
     assert_eq!(certificates(&mut further.await).await, [1, 1, 1, 9, 9]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_connects_and_asks_nothing_is_cut() {
-    let door = Door::own().await;
-    // Time passes by itself while everybody waits; without a limit nobody would ever wake.
-    closed(door.connect().await).await;
 }

@@ -137,7 +137,7 @@ fn text(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answering, LIMITS, Observed, open, serve};
+    use super::{Answering, CONNECTIONS_MAX, LIMITS, Observed, open, serve};
     use std::sync::Arc;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
@@ -193,6 +193,22 @@ mod tests {
         // It ends because the listener ends it: time passes by itself while everybody waits.
         let _ = stream.read_to_end(&mut bytes).await;
         assert!(LIMITS[1].hits() > before);
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn of_too_many_connections_the_newest_is_closed_at_once() {
+        let listener = open(([127, 0, 0, 1], 0).into()).await.expect("open");
+        let addr = listener.local_addr().expect("an address");
+        let serving = tokio::spawn(serve(listener, Arc::new(Sick)));
+        let before = LIMITS[0].hits();
+        let mut connections = Vec::new();
+        for _ in 0..=CONNECTIONS_MAX {
+            connections.push(TcpStream::connect(addr).await.expect("a connection"));
+        }
+        let mut newest = connections.pop().expect("one");
+        assert!(matches!(newest.read(&mut [0]).await, Ok(0) | Err(_)), "it is served");
+        assert!(LIMITS[0].hits() > before);
         serving.abort();
     }
 

@@ -325,12 +325,31 @@ async fn a_command_that_takes_too_long_is_killed() {
 async fn only_so_many_commands_run_at_once_and_they_end_with_the_tree() {
     let host = Host::new();
     let running = host.idle().await;
+    let before = hits("actor_commands");
     let exec = |_| running.exec(vec!["sleep".into(), "1000".into()], LONG);
     let (first, _, others) = select_all((0..=EXECS_MAX).map(exec)).await;
     assert!(matches!(first, Err(RuntimeError::Busy)), "{first:?}");
+    assert!(hits("actor_commands") > before);
     let (_, others) = tokio::join!(running.kill(), join_all(others));
     assert_eq!(others.len(), EXECS_MAX);
     assert!(others.iter().all(|ended| matches!(ended, Err(RuntimeError::Gone))), "{others:?}");
+}
+
+/// How often a limit of the node was reached.
+fn hits(limit: &str) -> u64 {
+    credence_node::observe::limits().iter().find(|found| found.name == limit).expect("such a limit").hits()
+}
+
+#[tokio::test]
+async fn orders_to_a_tree_that_come_all_at_once_wait_for_their_turn() {
+    let host = Host::new();
+    let running = host.idle().await;
+    let before = hits("actor_orders");
+    // All of them are made before the one task that passes them on has a turn.
+    let answers = join_all((0..100).map(|_| running.exec(vec!["true".into()], LONG))).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(RuntimeError::Busy))), "{answers:?}");
+    assert!(hits("actor_orders") > before);
+    running.kill().await;
 }
 
 #[tokio::test]

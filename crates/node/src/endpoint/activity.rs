@@ -25,6 +25,16 @@ impl Activity {
         Open(self.clone())
     }
 
+    /// Resolves if so long after this call no request has begun since; else never.
+    pub(super) fn silent(&self, longest: Duration) -> impl Future<Output = ()> + use<> {
+        let mut open = self.0.subscribe();
+        async move {
+            if tokio::time::timeout(longest, open.changed()).await.is_ok() {
+                std::future::pending().await
+            }
+        }
+    }
+
     /// Resolves when no request was open for so long.
     pub(super) async fn idle(&self, longest: Duration) {
         let mut open = self.0.subscribe();

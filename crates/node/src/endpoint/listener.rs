@@ -2,6 +2,7 @@
 
 use crate::endpoint::activity::{Activity, counted};
 use crate::endpoint::desk::Desk;
+use crate::endpoint::patience::Patient;
 use crate::endpoint::route::{Services, refuse};
 use credence_attest::process_tree::{TreeRoot, peer_of};
 use credence_telemetry::limit::Limit;
@@ -29,7 +30,11 @@ const STREAMS_MAX: u32 = 64;
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// Longest time for the headers of an HTTP/1.1 request, in milliseconds.
 const HEADER_MS_MAX: u64 = 10_000;
-/// How long a connection may ask nothing, in milliseconds.
+/// How long a connection may take to ask for the first time, whatever it says until then, in milliseconds.
+const FIRST_MS_MAX: u64 = 30_000;
+/// How long an answer may wait to be read, in milliseconds.
+const WRITE_MS_MAX: u64 = 30_000;
+/// How long a connection may ask nothing after that, in milliseconds.
 const IDLE_MS_MAX: u64 = 300_000;
 /// Longest connection of a stranger, in milliseconds.
 const STRANGER_MS_MAX: u64 = 5_000;
@@ -50,6 +55,12 @@ pub(crate) static STRANGERS: Limit =
 /// A stranger stays too long.
 pub(crate) static STRANGER_TIME: Limit =
     Limit::new("stranger_time", STRANGER_MS_MAX, "milliseconds", "the connection is cut");
+/// A connection never asked anything.
+pub(crate) static FIRST_TIME: Limit =
+    Limit::new("actor_first_time", FIRST_MS_MAX, "milliseconds", "the connection is closed");
+/// A connection does not read what it asked for.
+pub(crate) static WRITE_TIME: Limit =
+    Limit::new("actor_write_time", WRITE_MS_MAX, "milliseconds", "the connection is cut");
 /// A connection asks nothing.
 pub(crate) static IDLE: Limit = Limit::new("actor_idle_time", IDLE_MS_MAX, "milliseconds", "the connection is closed");
 /// A head does not come, or a silent peer does not answer.
@@ -146,7 +157,8 @@ async fn connection(stream: UnixStream, services: Option<Services>, mut closing:
             Ok::<_, Infallible>(response.map(|body| counted(body, open)))
         }
     });
-    let builder = builder();
+    let silent = activity.silent(Duration::from_millis(FIRST_MS_MAX));
+    let (builder, stream) = (builder(), Patient::new(stream, &WRITE_TIME));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         // How a client ends a connection is its own affair.
@@ -155,6 +167,7 @@ async fn connection(stream: UnixStream, services: Option<Services>, mut closing:
             return if timed_out { HEAD_TIME.hit() };
         }
         _ = closing.wait_for(|closing| *closing) => {}
+        () = silent => FIRST_TIME.hit(),
         () = activity.idle(Duration::from_millis(IDLE_MS_MAX)) => IDLE.hit(),
         () = after(longest) => STRANGER_TIME.hit(),
     }

@@ -24,7 +24,7 @@ impl Hub {
         let Ok(room) = Arc::clone(&self.calls).try_acquire_owned() else {
             CALLS.hit();
             let message = format!("the node answers {CALLS_MAX} questions already");
-            let refusal = Refusal::new(Kind::Limited, message);
+            let refusal = Refusal::new(Kind::Unavailable, message).hint("try again").retry_after_ms(1_000);
             self.send(reply_to(called.id, Err(refusal))).unwrap_or_default();
             return;
         };

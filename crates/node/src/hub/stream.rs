@@ -1,6 +1,6 @@
 //! What the hub hears from the control plane and asks of it.
 
-use super::{ASKED_MAX, Hub, away, refuse};
+use super::{ASKED_MAX, Hub, PROGRAMS, TOKENS, away, busy, refuse};
 use crate::core::Input;
 use crate::event::{LocalRun, Renewed, StreamEvent};
 use crate::identity::read_bundle;
@@ -190,8 +190,8 @@ impl Hub {
         self.mints.retain(|_, waiting| !waiting.is_closed());
         let request = self.next_request();
         let mint = wire::MintJwt { request, held: Some(protocol::held(held)), audience };
-        let asked =
-            if self.mints.len() < ASKED_MAX { self.send(from_node::Message::MintJwt(mint)) } else { Err(away()) };
+        let has_room = self.mints.len() < ASKED_MAX;
+        let asked = if has_room { self.send(from_node::Message::MintJwt(mint)) } else { Err(busy(&TOKENS)) };
         match asked {
             Ok(()) => drop(self.mints.insert(request, answer)),
             // Whoever asked may have gone away.
@@ -211,8 +211,12 @@ impl Hub {
         self.runs.retain(|_, waiting| !waiting.notices.is_closed());
         let request = self.next_request();
         let bind = wire::BindProcess { request, class: run.class.clone(), actor: run.actor.clone() };
-        let is_welcome = self.core.connected().is_some() && self.runs.len() < ASKED_MAX && self.ends_by.is_none();
-        let asked = if is_welcome { self.send(from_node::Message::BindProcess(bind)) } else { Err(away()) };
+        let is_welcome = self.core.connected().is_some() && self.ends_by.is_none();
+        let asked = match self.runs.len() {
+            _ if !is_welcome => Err(away()),
+            ASKED_MAX.. => Err(busy(&PROGRAMS)),
+            _ => self.send(from_node::Message::BindProcess(bind)),
+        };
         match asked {
             Ok(()) => drop(self.runs.insert(request, run)),
             Err(refusal) => refuse(&run, refusal),

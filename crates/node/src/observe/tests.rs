@@ -48,3 +48,69 @@ fn check(name: &str, table: &str) {
     }
     assert!(found == table, "{name} of docs/observing.md differs; CREDENCE_GOLDEN=accept takes this over:\n{table}");
 }
+
+/// Where each limit is reached: file and test. The test names the limit, because it asserts that its counter rose.
+const REACHED: [(&str, &str, &str); 24] = [
+    ("server_messages", "crates/node/src/hub/tests.rs", "a_stream_that_is_not_read_is_cut"),
+    (
+        "server_questions",
+        "crates/node/src/hub/tests.rs",
+        "a_node_answers_so_many_questions_at_once_and_asks_for_patience_beyond_that",
+    ),
+    (
+        "server_tokens",
+        "crates/node/src/hub/tests.rs",
+        "so_many_tokens_are_asked_of_the_server_at_once_and_whoever_comes_then_is_to_come_again",
+    ),
+    (
+        "server_programs",
+        "crates/node/src/hub/tests.rs",
+        "so_many_programs_wait_for_their_binding_at_once_and_whoever_comes_then_is_to_come_again",
+    ),
+    ("hub_events", "crates/node/src/hub/tests.rs", "whoever_has_an_event_for_a_hub_that_does_not_keep_up_waits"),
+    ("node_bindings", "crates/node/src/core/tests/limits.rs", "a_node_that_holds_as_many_bindings_as_it_may_says_so"),
+    ("node_ends", "crates/node/src/core/tests/limits.rs", "of_too_many_ends_that_nobody_heard_the_oldest_is_forgotten"),
+    ("actor_connections", "crates/node/tests/workload.rs", "an_actor_has_so_many_connections_and_no_more"),
+    ("stranger_connections", "crates/node/tests/workload.rs", "strangers_are_told_no_a_few_at_a_time"),
+    ("stranger_time", "crates/node/tests/limits.rs", "a_stranger_who_stays_is_cut"),
+    ("actor_first_time", "crates/node/tests/limits.rs", "whoever_connects_and_never_asks_is_cut_soon_whatever_it_says"),
+    ("actor_idle_time", "crates/node/tests/limits.rs", "whoever_asked_once_and_then_nothing_more_is_closed_later"),
+    ("actor_head_time", "crates/node/tests/limits.rs", "whoever_begins_a_request_and_does_not_end_it_is_cut"),
+    ("actor_write_time", "crates/node/tests/limits.rs", "whoever_asks_on_and_on_and_never_reads_is_cut"),
+    ("actor_tokens", "crates/node/tests/limits.rs", "of_too_many_tokens_at_once_the_further_ones_wait"),
+    ("actor_token_time", "crates/node/tests/limits.rs", "a_token_that_does_not_come_is_not_waited_for_without_end"),
+    ("actor_orders", "crates/testkit/tests/driver.rs", "orders_to_a_tree_that_come_all_at_once_wait_for_their_turn"),
+    (
+        "actor_commands",
+        "crates/testkit/tests/driver.rs",
+        "only_so_many_commands_run_at_once_and_they_end_with_the_tree",
+    ),
+    (
+        "local_connections",
+        "crates/node/src/local/tests.rs",
+        "so_many_local_programs_are_connected_and_further_ones_wait",
+    ),
+    ("local_begin_time", "crates/node/src/local/tests.rs", "whoever_calls_and_does_not_begin_is_refused_and_cut"),
+    ("local_refused_time", "crates/node/src/local/tests.rs", "whoever_connects_and_does_not_call_is_cut"),
+    ("archive_transfer_time", "crates/node/src/transfer.rs", "a_transfer_that_does_not_end_fails"),
+    ("observe_connections", "crates/telemetry/src/door.rs", "of_too_many_connections_the_newest_is_closed_at_once"),
+    ("observe_connection_time", "crates/telemetry/src/door.rs", "who_connects_and_says_nothing_is_cut"),
+];
+
+#[test]
+fn every_limit_has_a_test_that_reaches_it() {
+    let mut limits: Vec<_> = limits().iter().map(|limit| limit.name).collect();
+    let mut reached: Vec<_> = REACHED.iter().map(|(limit, ..)| *limit).collect();
+    limits.sort_unstable();
+    reached.sort_unstable();
+    assert_eq!(limits, reached, "a limit without a test, or a test without a limit");
+    for (limit, file, test) in REACHED {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file));
+        let text = text.unwrap_or_else(|error| panic!("{file}: {error}"));
+        let (_, body) = text.split_once(&format!("fn {test}()")).unwrap_or_else(|| panic!("{file} has no test {test}"));
+        let body = body.split_once("\n}\n").map_or(body, |(body, _)| body);
+        // The limits of the door are counted where they are, and have no other name there.
+        let is_named = body.contains(&format!("\"{limit}\"")) || file.ends_with("door.rs") && body.contains(".hits()");
+        assert!(is_named, "{test} does not look at the counter of {limit}");
+    }
+}

@@ -3,6 +3,7 @@
 //! INVARIANT: a tree is reported as ended only after the supervisor said that nobody is left, or, if the supervisor itself
 //! was killed, after every process that can be told to be of this tree was killed too.
 
+use crate::queue::Queue;
 use crate::runtime::archive::{self, ArchiveError};
 use crate::runtime::control::{self, Notice, Order, Program};
 use crate::runtime::log::{self, LogWriter};
@@ -14,6 +15,7 @@ use crate::runtime::{
 use credence_attest::process_tree::TreeRoot;
 use credence_model::id::BindingId;
 use credence_model::time::Timestamp;
+use credence_telemetry::limit::Limit;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 mod child;
 mod output;
@@ -36,8 +38,8 @@ mod tend;
 
 /// How long a supervisor may take to become the root of a tree, or to start the program, in milliseconds.
 const SUPERVISOR_MS_MAX: u64 = 10_000;
-/// Most requests to one actor's tree that wait.
-const ASKS_MAX: usize = 32;
+/// An actor's tree does not keep up.
+pub(crate) static ORDERS: Limit = Limit::new("actor_orders", 32, "orders to an actor's tree", "further ones wait");
 /// Where programs are looked for if the node's environment has no `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -340,7 +342,7 @@ impl Drop for PreparedTree {
 #[derive(Debug)]
 struct RunningTree {
     root: TreeRoot,
-    asks: mpsc::Sender<Ask>,
+    asks: Queue<Ask>,
     code: watch::Receiver<Option<i32>>,
     place: Place,
     endpoint: Option<(String, String)>,
@@ -354,7 +356,7 @@ impl RunningTree {
         place: Place,
         endpoint: Option<(String, String)>,
     ) -> Arc<dyn Running> {
-        let (asks, asked) = mpsc::channel(ASKS_MAX);
+        let (asks, asked) = Queue::new(&ORDERS);
         let (gone, code) = watch::channel(None);
         tokio::spawn(tend::tend(Tended { supervisor, asked, gone, endpoint: endpoint.clone() }));
         Arc::new(Self { root, asks, code, place, endpoint })

@@ -1,19 +1,19 @@
 use super::{Keeper, PAUSE_MS};
 use crate::backoff::Backoff;
 use crate::backoff::tests::check_around;
-use crate::event::{Event, Renewed};
+use crate::event::{EVENTS, Event, Events, Renewed};
 use crate::fixture::Authority;
 use crate::signing::Signing;
 use credence_model::refusal::{Kind, Refusal};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
 async fn a_node_asks_for_its_svid_again_after_growing_pauses_that_are_never_shorter_than_told() {
     let authority = Authority::new();
-    let (events, mut happening) = mpsc::channel(1);
+    let (events, mut happening) = Events::new(&EVENTS);
     let mut keeper = Keeper {
         dir: std::path::PathBuf::new(),
         passphrase: None,

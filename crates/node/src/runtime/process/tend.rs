@@ -2,7 +2,7 @@
 
 use crate::runtime::control::{ExecOutcome, Notice, Order};
 use crate::runtime::process::{Supervisor, sweep};
-use crate::runtime::{ExecOutput, RuntimeError};
+use crate::runtime::{EXECS, ExecOutput, RuntimeError};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -172,7 +172,10 @@ fn answer(waiting: Option<Waiting>, outcome: ExecOutcome) {
         ExecOutcome::Done(output) => Ok(output),
         ExecOutcome::Failed { reason } => Err(RuntimeError::Program { program: name, reason }),
         ExecOutcome::TimedOut => Err(RuntimeError::TimedOut(timeout_ms)),
-        ExecOutcome::Busy => Err(RuntimeError::Busy),
+        ExecOutcome::Busy => {
+            EXECS.hit();
+            Err(RuntimeError::Busy)
+        }
     };
     // Whoever asked may have gone away.
     let _ = answer.send(result);
