@@ -12,10 +12,23 @@ use std::{
 use crate::step::{self, Failure, Outcome};
 
 /// Program, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 3] = [("cc", "gcc libc6-dev"), ("openssl", "openssl"), ("python3", "python3")];
+const PROGRAMS: [(&str, &str); 6] = [
+    ("cc", "gcc libc6-dev"),
+    ("openssl", "openssl"),
+    ("python3", "python3"),
+    ("ip", "iproute2"),
+    ("nsenter", "util-linux"),
+    ("mount", "mount"),
+];
 
 /// Installs what is missing and returns the Python interpreter that has the clients.
 pub(crate) fn install() -> Outcome<PathBuf> {
+    install_programs()?;
+    python()
+}
+
+/// Installs the programs that are missing.
+pub(crate) fn install_programs() -> Outcome {
     let missing: Vec<&str> = PROGRAMS
         .iter()
         .filter(|(program, _)| !on_path(program))
@@ -24,7 +37,7 @@ pub(crate) fn install() -> Outcome<PathBuf> {
     if !missing.is_empty() {
         install_packages(&missing)?;
     }
-    python()
+    Ok(())
 }
 
 fn python() -> Outcome<PathBuf> {

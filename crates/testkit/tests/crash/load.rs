@@ -1,6 +1,7 @@
 //! Clients that work all the time and remember what they were told.
 
 use super::misfortune::{Kind, Seed};
+use super::tool::now_ms;
 use super::town::Town;
 use crate::harness::Cli;
 use serde_json::Value;
@@ -34,6 +35,9 @@ pub(super) struct Record {
     pub(super) acknowledged: Option<Value>,
     /// Whether the server said that it did not happen.
     pub(super) refused: bool,
+    /// When it was asked for and when the answer was there, by the time of day.
+    pub(super) asked_ms: u64,
+    pub(super) answered_ms: u64,
 }
 
 /// The clients at work.
@@ -100,8 +104,10 @@ fn ask(cli: &Cli, actor: String, deed: Deed) -> Record {
         Deed::Resume => &["actor", "resume", &actor],
         Deed::Suspend => &["actor", "suspend", &actor],
     };
+    let asked_ms = now_ms();
     let ran = cli.run(&[arguments, &["-o", "json"]].concat());
     let answered = serde_json::from_str(&ran.stdout).ok().filter(|_| ran.code == 0);
     // Unavailable says nothing about what happened; every other code is the server's word that nothing did.
-    Record { actor, deed, acknowledged: answered, refused: ran.code == 1 }
+    let (refused, answered_ms) = (ran.code == 1, now_ms());
+    Record { actor, deed, acknowledged: answered, refused, asked_ms, answered_ms }
 }

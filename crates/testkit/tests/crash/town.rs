@@ -1,42 +1,45 @@
-//! A server, two nodes behind relays that can be cut, and what can happen to them.
+//! A server, two nodes behind ways that can be cut, and what can happen to them.
 
+use super::disk::Disk;
+use super::fencing::Silence;
 use super::load::Record;
-use super::misfortune::{Kind, Seed};
+use super::misfortune::{Kind, Means, Seed};
+use super::network::{Link, Relay};
 use super::pass;
-use super::verdict::{Evidence, Sighting, newest};
+use super::tool::{Holder, Watch, Watched, ask, now_ms, socket};
+use super::verdict::{Evidence, Outage, Sighting, newest};
 use crate::harness::{Cli, House, Node, text, workload};
 use credence_journal::{FileJournal, FileOptions, Index, Journal as _};
 use credence_model::event::Entry;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Short, because leases are waited for.
 const SETTINGS: &str = "lease_ms = 2000\nheartbeat_ms = 400\nclock_margin_ms = 200\nwait_ms = 10000";
 /// Longer than lease and margin, in milliseconds.
 const OVER_MS: u64 = 2_600;
-/// How long a stopped server is stopped, and a disk is ill, in milliseconds: less and more than a lease.
+/// How long a stopped server is stopped, and a disk is ill, in milliseconds: less than a lease.
 const SERVER_STOPPED_MS: u64 = 1_200;
 const DISK_ILL_MS: u64 = 800;
-/// How long it may take until nobody is on the way any more, in seconds.
+/// How long it may take until nobody is on the way any more, or the server says how it is, in seconds.
 const CALM_SECS_MAX: u64 = 90;
 const WORKERS: u32 = 5;
-/// Size of the disk that can be full.
-const DISK: &str = "size=48m";
+/// What a server says that cannot open its journal.
+const NOT_RECOVERED: &str = "the journal is not recovered";
 
 pub(super) struct Town {
     house: House,
-    nodes: Vec<Quarter>,
+    quarters: Vec<Quarter>,
     beacons: PathBuf,
-    /// Where the server's data is mounted, if it is.
-    mounted: Option<PathBuf>,
+    disk: Option<Disk>,
+    watched: Vec<Watched>,
+    silences: Vec<Silence>,
+    outages: Vec<Outage>,
+    /// How many processes were sent SIGKILL.
+    pub(super) kills: usize,
     kept: tempfile::TempDir,
 }
 
@@ -44,33 +47,37 @@ pub(super) struct Town {
 struct Quarter {
     name: String,
     node: Node,
-    relay: Relay,
+    way: Way,
+}
+
+enum Way {
+    Relay(Relay),
+    Link(Link),
 }
 
 impl Town {
-    pub(super) fn build(with_mounts: bool) -> Self {
+    /// With network namespaces, the second node lives in one; the first is behind a relay anyway.
+    pub(super) fn build(means: Means) -> Self {
         let kept = tempfile::tempdir().expect("a directory");
-        let mut mounted = None;
-        let house = House::start_in(SETTINGS, |data_dir| {
-            if with_mounts {
-                fs::create_dir(data_dir).expect("a directory");
-                mount(&["-t", "tmpfs", "-o", DISK, "tmpfs"], data_dir);
-                mounted = Some(data_dir.to_owned());
-            }
-        });
-        let beacons = kept.path().to_owned();
+        let link = means.netns.then(|| Link::open(kept.path()));
+        let ip = link.as_ref().map_or("127.0.0.1".to_owned(), |link| link.server_ip.to_string());
+        let mut disk = None;
+        let house = House::start_at(&ip, SETTINGS, |data_dir| disk = means.mounts.then(|| Disk::mount(data_dir)));
+        let beacons = kept.path().join("beacons");
+        fs::create_dir(&beacons).expect("a directory");
         let command = serde_json::json!([workload(), "beacon", "--into", beacons]);
         let class = format!(
             "apiVersion: credence.dev/v1alpha1\nkind: Class\nmetadata: {{namespace: default, name: beacon}}\n\
              spec: {{owner: tests@example.org, runtime: {{command: {command}, stopGraceSecs: 1}}}}\n"
         );
         house.cli.fed(&["apply", "-f", "-"], &class);
-        let nodes = ["alpha", "beta"].map(|name| {
-            let relay = Relay::open(&house.addr);
-            let node = house.node_at(name, WORKERS, &relay.addr);
-            Quarter { name: name.to_owned(), node, relay }
+        let ways = [("alpha", None), ("beta", link)];
+        let quarters = ways.map(|(name, link)| {
+            let way = link.map_or_else(|| Way::Relay(Relay::open(&house.addr)), Way::Link);
+            Quarter { name: name.to_owned(), node: way.start(&house, name), way }
         });
-        Self { house, nodes: nodes.into(), beacons, mounted, kept }
+        let (watched, silences, outages) = (Vec::new(), Vec::new(), Vec::new());
+        Self { house, quarters: quarters.into(), beacons, disk, watched, silences, outages, kills: 0, kept }
     }
 
     pub(super) fn cli(&self) -> Cli {
@@ -79,62 +86,100 @@ impl Town {
 
     /// Lets something happen, and mends what has to be mended from outside.
     pub(super) fn strike(&mut self, kind: Kind, chance: &mut Seed) {
-        let one = chance.below(self.nodes.len());
+        let one = chance.below(self.quarters.len());
         match kind {
             Kind::ServerKilled => {
-                self.house.kill_server();
+                self.kill_server();
                 self.house.restart_server();
             }
-            Kind::ServerStopped => {
-                self.house.server.signal(Signal::STOP);
-                pass(Duration::from_millis(SERVER_STOPPED_MS));
-                self.house.server.signal(Signal::CONT);
-            }
-            Kind::NodeKilled => {
-                let quarter = &mut self.nodes[one];
+            Kind::ServerStopped => self.stop_server(SERVER_STOPPED_MS),
+            Kind::ServerStoppedLong => self.stop_server(OVER_MS),
+            Kind::NodeKilled => self.watching(one, |town| {
+                let quarter = &mut town.quarters[one];
                 quarter.node.process.kill();
-                quarter.node = self.house.node_at(&quarter.name, WORKERS, &quarter.relay.addr);
-            }
-            Kind::NodeStopped => {
-                self.nodes[one].node.process.signal(Signal::STOP);
-                pass(Duration::from_millis(OVER_MS));
-                self.nodes[one].node.process.signal(Signal::CONT);
-            }
-            Kind::NodeCutOff => {
-                self.nodes[one].relay.cut(true);
-                pass(Duration::from_millis(OVER_MS));
-                self.nodes[one].relay.cut(false);
-            }
+                quarter.node = quarter.way.start(&town.house, &quarter.name);
+                town.kills += 1;
+            }),
+            Kind::NodeStopped => self.watching(one, |town| {
+                town.quarters[one].node.process.signal(Signal::STOP);
+                town.silence(one);
+                town.quarters[one].node.process.signal(Signal::CONT);
+            }),
+            Kind::NodeCutOff
+            | Kind::LinkDown
+            | Kind::PacketsLost
+            | Kind::PacketsToServerLost
+            | Kind::PacketsToNodeLost => self.cut(kind, chance),
             Kind::SupervisorKilled => {
-                let supervisors = children(self.nodes[one].node.process.pid());
+                let supervisors = children(self.quarters[one].node.process.pid());
                 if let Some(pid) = supervisors.get(chance.below(supervisors.len())).copied().and_then(Pid::from_raw) {
                     // It may have ended meanwhile.
-                    let _ = kill_process(pid, Signal::KILL);
+                    self.kills += usize::from(kill_process(pid, Signal::KILL).is_ok());
                 }
             }
             Kind::DiskFull => self.fill_the_disk(),
-            Kind::DiskReadOnly => {
-                let Some(disk) = self.mounted.clone() else { return };
-                // Files that are open for writing hold a remount up, so the server is killed first.
-                self.house.kill_server();
-                mount(&["-o", "remount,ro"], &disk);
-                let refused = self.house.refused_server();
-                assert!(refused.contains("read-only"), "it does not say what is wrong: {refused}");
-                mount(&["-o", "remount,rw"], &disk);
-                self.house.restart_server();
-            }
+            Kind::DiskReadOnly => self.start_on_a_read_only_disk(),
+            Kind::DiskReadOnlyRunning => self.run_on_a_read_only_disk(),
         }
     }
 
+    fn kill_server(&mut self) {
+        self.house.kill_server();
+        self.kills += 1;
+    }
+
+    fn stop_server(&self, for_ms: u64) {
+        self.house.server.signal(Signal::STOP);
+        pass(Duration::from_millis(for_ms));
+        self.house.server.signal(Signal::CONT);
+    }
+
+    /// Something happens to a node, and a tool server goes on asking about those who are there until they are refused.
+    fn watching(&mut self, one: usize, happens: impl FnOnce(&mut Self)) {
+        let watch = Watch::over(&socket(&self.house.cli), self.holders(one));
+        happens(self);
+        self.watched.extend(watch.end());
+    }
+
+    /// Who runs on a node and has written down its certificate.
+    fn holders(&self, one: usize) -> Vec<Holder> {
+        let (_, views) = self.views();
+        let here = views.iter().filter(|view| view["state"] == "running" && view["node"] == self.quarters[one].name);
+        let holder = |view: &Value| {
+            let (actor, binding) = (text(view, "id").to_owned(), text(view, "binding").to_owned());
+            let certificates = fs::read_to_string(self.beacons.join(format!("{actor}.{binding}.pem"))).ok()?;
+            certificates.ends_with("-----END CERTIFICATE-----\n").then_some(Holder { actor, binding, certificates })
+        };
+        here.filter_map(holder).collect()
+    }
+
+    /// Cuts a node whose way can be cut so.
+    fn cut(&mut self, kind: Kind, chance: &mut Seed) {
+        let fit = |quarter: &Quarter| matches!(quarter.way, Way::Relay(_)) == (kind == Kind::NodeCutOff);
+        let places: Vec<_> = (0..self.quarters.len()).filter(|place| fit(&self.quarters[*place])).collect();
+        let one = places[chance.below(places.len())];
+        self.watching(one, |town| {
+            town.quarters[one].way.cut(kind, true);
+            match kind {
+                Kind::PacketsToNodeLost => pass(Duration::from_millis(OVER_MS)),
+                _ => town.silence(one),
+            }
+            town.quarters[one].way.cut(kind, false);
+        });
+    }
+
+    /// Lets the lease of a node that cannot be heard pass.
+    fn silence(&mut self, one: usize) {
+        let (node, from_ms) = (self.quarters[one].name.clone(), now_ms());
+        pass(Duration::from_millis(OVER_MS));
+        self.silences.push(Silence { node, from_ms, until_ms: now_ms() });
+    }
+
     fn fill_the_disk(&mut self) {
-        let Some(disk) = &self.mounted else { return };
-        let path = disk.join("ballast");
-        let mut ballast = fs::File::create(&path).expect("a file");
-        for bytes in [1 << 20, 4096, 1] {
-            while ballast.write_all(&vec![0; bytes]).is_ok() {}
-        }
+        let Some(disk) = &self.disk else { return };
+        let ballast = disk.fill();
         pass(Duration::from_millis(DISK_ILL_MS));
-        fs::remove_file(path).expect("it is there");
+        ballast.set_len(0).expect("a file can be cut");
         self.revive_the_server();
     }
 
@@ -142,6 +187,46 @@ impl Town {
     fn revive_the_server(&mut self) {
         if self.house.server.has_ended() {
             self.house.restart_server();
+        }
+    }
+
+    fn start_on_a_read_only_disk(&mut self) {
+        self.kill_server();
+        let Some(disk) = &self.disk else { return };
+        disk.set_read_only(true);
+        let refused = self.house.refused_server();
+        assert!(refused.contains("read-only"), "it does not say what is wrong: {refused}");
+        disk.set_read_only(false);
+        self.house.restart_server();
+    }
+
+    /// Files that the server has open stay writable, so it is made to open them again: by an append for which there is no
+    /// room. When there is room again, the disk is still read-only.
+    fn run_on_a_read_only_disk(&mut self) {
+        let Some(disk) = &self.disk else { return };
+        let cover = disk.cover();
+        let ballast = disk.fill();
+        self.await_readiness(503, NOT_RECOVERED);
+        ballast.set_len(0).expect("a file can be cut");
+        let from_ms = now_ms();
+        pass(Duration::from_millis(OVER_MS));
+        self.await_readiness(503, NOT_RECOVERED);
+        self.outages.push(Outage { from_ms, until_ms: now_ms() });
+        drop(cover);
+        self.await_readiness(200, "ok");
+    }
+
+    fn readiness(&self) -> Option<(u16, Value)> {
+        ask(&socket(&self.house.cli), "GET", "/readyz", "")
+    }
+
+    /// Waits until `/readyz` answers this and says that.
+    fn await_readiness(&self, wanted: u16, says: &str) {
+        let until = Instant::now() + Duration::from_secs(CALM_SECS_MAX);
+        let is_so = |(status, said): (u16, Value)| status == wanted && said.to_string().contains(says);
+        while !self.readiness().is_some_and(is_so) {
+            assert!(Instant::now() < until, "/readyz does not say {wanted} and {says}: {:?}", self.readiness());
+            pass(Duration::from_millis(20));
         }
     }
 
@@ -186,12 +271,17 @@ impl Town {
             let page = journal.read(Index(entries.len() as u64 + 1), 1000).expect("the journal can be read");
             entries.extend(page.iter().map(|(_, bytes)| Entry::decode(bytes).expect("an entry")));
         }
-        Evidence { views, sightings, verdicts, entries }
+        let (watched, silences) = (std::mem::take(&mut self.watched), std::mem::take(&mut self.silences));
+        let outages = std::mem::take(&mut self.outages);
+        Evidence { views, sightings, verdicts, entries, watched, silences, outages }
     }
 
     /// Leaves everything where it is, to be looked at.
     pub(super) fn keep(&mut self) {
         self.kept.disable_cleanup(true);
+        if let Some(disk) = &self.disk {
+            disk.keep();
+        }
         println!("kept: {} {}", self.house.keep().display(), self.kept.path().display());
     }
 }
@@ -203,16 +293,33 @@ impl Drop for Town {
             self.keep();
         }
         self.house.kill_server();
-        if let Some(disk) = &self.mounted {
-            // Lazily: a node may still look at it.
-            let _ = Command::new("umount").arg("-l").arg(disk).status();
-        }
+        // Before the directory that it is mounted in.
+        drop(self.disk.take());
     }
 }
 
-fn mount(options: &[&str], on: &Path) {
-    let status = Command::new("mount").args(options).arg(on).status().expect("mount runs");
-    assert!(status.success(), "mount {options:?} {} failed; leave mounts out, or be root", on.display());
+impl Way {
+    fn start(&self, house: &House, name: &str) -> Node {
+        match self {
+            Self::Relay(relay) => house.node_at(name, WORKERS, &relay.addr),
+            Self::Link(link) => house.node_in(name, WORKERS, &house.addr, Some(&link.namespace())),
+        }
+    }
+
+    fn cut(&self, kind: Kind, is_cut: bool) {
+        match (self, kind) {
+            (Self::Relay(relay), _) => relay.cut(is_cut),
+            (Self::Link(link), Kind::LinkDown) => link.set_down(is_cut),
+            (Self::Link(link), _) => {
+                if kind != Kind::PacketsToNodeLost {
+                    link.lose_to_server(is_cut);
+                }
+                if kind != Kind::PacketsToServerLost {
+                    link.lose_to_node(is_cut);
+                }
+            }
+        }
+    }
 }
 
 /// The processes that this one started and that were not waited for.
@@ -246,51 +353,4 @@ fn sightings(dir: &Path) -> Vec<Sighting> {
         });
     }
     sightings
-}
-
-/// A TCP relay that can swallow everything.
-struct Relay {
-    addr: String,
-    is_cut: Arc<AtomicBool>,
-}
-
-impl Relay {
-    fn open(to: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let addr = listener.local_addr().expect("an address").to_string();
-        let (is_cut, to) = (Arc::new(AtomicBool::new(false)), to.to_owned());
-        let cut = Arc::clone(&is_cut);
-        std::thread::spawn(move || {
-            for near in listener.incoming().flatten() {
-                let Ok(far) = TcpStream::connect(&to) else { continue };
-                let (Ok(near_too), Ok(far_too)) = (near.try_clone(), far.try_clone()) else { continue };
-                let (one, other) = (Arc::clone(&cut), Arc::clone(&cut));
-                std::thread::spawn(move || pump(near, far, &one));
-                std::thread::spawn(move || pump(far_too, near_too, &other));
-            }
-        });
-        Self { addr, is_cut }
-    }
-
-    fn cut(&self, is_cut: bool) {
-        self.is_cut.store(is_cut, Ordering::SeqCst);
-    }
-}
-
-/// A connection of which something was swallowed is of no use any more.
-fn pump(mut from: TcpStream, mut to: TcpStream, is_cut: &AtomicBool) {
-    let (mut bytes, mut has_lost) = ([0; 16 * 1024], false);
-    while let Ok(count @ 1..) = from.read(&mut bytes) {
-        has_lost |= is_cut.load(Ordering::SeqCst);
-        let passes = !has_lost;
-        if passes && to.write_all(&bytes[..count]).is_err() {
-            break;
-        }
-        if has_lost && !is_cut.load(Ordering::SeqCst) {
-            break;
-        }
-    }
-    // Either side may be gone already.
-    let _ = to.shutdown(std::net::Shutdown::Both);
-    let _ = from.shutdown(std::net::Shutdown::Both);
 }

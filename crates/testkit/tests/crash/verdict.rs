@@ -1,7 +1,9 @@
 //! Whether what the clients were told, what the programs saw, what the registry says and what the journal holds is one
 //! story.
 
+use super::fencing::{Leases, Silence};
 use super::load::{Deed, Record};
+use super::tool::Watched;
 use crate::harness::text;
 use credence_model::event::{Entry, Event};
 use credence_model::invariant::Auditor;
@@ -32,6 +34,17 @@ pub(super) struct Evidence {
     /// Whether the certificate of a binding is live, as the server says.
     pub(super) verdicts: BTreeMap<String, bool>,
     pub(super) entries: Vec<Entry>,
+    /// What a tool server was answered about those whose node was killed, stopped or cut off.
+    pub(super) watched: Vec<Watched>,
+    pub(super) silences: Vec<Silence>,
+    pub(super) outages: Vec<Outage>,
+}
+
+/// A time in which the server could record nothing, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outage {
+    pub(super) from_ms: u64,
+    pub(super) until_ms: u64,
 }
 
 /// The newest sightings of each actor. Bindings have time-ordered names.
@@ -51,6 +64,20 @@ pub(super) fn judge(records: &[Record], evidence: &Evidence) -> Vec<String> {
     found.extend(registry(records, &evidence.views));
     found.extend(holders(&evidence.sightings));
     found.extend(credentials(evidence));
+    found.extend(Leases::read(&evidence.entries).judge(&evidence.watched, &evidence.sightings, &evidence.silences));
+    found.extend(outages(records, &evidence.outages));
+    found
+}
+
+/// Nothing was asked for and acknowledged while nothing could be recorded.
+fn outages(records: &[Record], outages: &[Outage]) -> Vec<String> {
+    let mut found = Vec::new();
+    for Outage { from_ms, until_ms } in outages {
+        let within = |record: &&Record| record.asked_ms > *from_ms && record.answered_ms < *until_ms;
+        for Record { actor, deed, .. } in records.iter().filter(within).filter(|record| record.acknowledged.is_some()) {
+            found.push(format!("{deed:?} of {actor} is acknowledged while the disk is read-only"));
+        }
+    }
     found
 }
 
@@ -121,8 +148,11 @@ fn registry(records: &[Record], views: &[Value]) -> Vec<String> {
 /// No program was answered under an old binding after another one was answered under a newer one.
 fn holders(sightings: &[Sighting]) -> Vec<String> {
     let mut found = Vec::new();
+    let mut by_actor = BTreeMap::<_, Vec<_>>::new();
+    sightings.iter().for_each(|sighting| by_actor.entry(&sighting.actor).or_default().push(sighting));
     for old in sightings {
-        for new in sightings.iter().filter(|new| new.actor == old.actor && new.binding > old.binding) {
+        let own = by_actor.get(&old.actor).map(Vec::as_slice).unwrap_or_default();
+        for new in own.iter().filter(|new| new.binding > old.binding) {
             if old.last_asked_ms > new.first_answered_ms {
                 let late_ms = old.last_asked_ms - new.first_answered_ms;
                 found.push(format!(
@@ -148,7 +178,7 @@ mod tests {
     use serde_json::json;
 
     fn record(deed: Deed, acknowledged: Option<Value>) -> Record {
-        Record { actor: "a".into(), deed, acknowledged, refused: false }
+        Record { actor: "a".into(), deed, acknowledged, refused: false, asked_ms: 100, answered_ms: 200 }
     }
 
     fn sighting(binding: &str, first_answered_ms: u64, last_asked_ms: u64) -> Sighting {
@@ -189,9 +219,21 @@ mod tests {
             sightings: Vec::new(),
             verdicts: BTreeMap::from([("1".to_owned(), false), ("2".to_owned(), true)]),
             entries: Vec::new(),
+            watched: Vec::new(),
+            silences: Vec::new(),
+            outages: Vec::new(),
         };
         assert_eq!(credentials(&evidence), Vec::<String>::new());
         evidence.verdicts = BTreeMap::from([("1".to_owned(), true), ("2".to_owned(), false)]);
         assert_eq!(credentials(&evidence).len(), 2);
+    }
+
+    #[test]
+    fn what_is_acknowledged_while_nothing_can_be_recorded_is_found() {
+        let outage = |from_ms, until_ms| Outage { from_ms, until_ms };
+        let acknowledged = [record(Deed::Suspend, Some(json!({})))];
+        assert_eq!(outages(&acknowledged, &[outage(90, 300)]).len(), 1);
+        assert_eq!(outages(&acknowledged, &[outage(150, 300), outage(90, 190)]), Vec::<String>::new(), "in time");
+        assert_eq!(outages(&[record(Deed::Suspend, None)], &[outage(90, 300)]), Vec::<String>::new(), "refused");
     }
 }

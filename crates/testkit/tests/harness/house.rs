@@ -3,6 +3,7 @@
 use super::{Cli, POOL, Process, arg, objects, text};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 
 /// What a node has in its environment, for tests of what an actor has in its own.
@@ -13,11 +14,30 @@ fn home() -> TempDir {
 }
 
 fn daemon(cli: &Cli, arguments: &[&str]) -> (Process, Value) {
+    daemon_in(cli, arguments, None)
+}
+
+fn daemon_in(cli: &Cli, arguments: &[&str], namespace: Option<&Path>) -> (Process, Value) {
     let mut command = cli.command(&[arguments, &["-o", "json", "--until-stdin-closes"]].concat());
+    if let Some(namespace) = namespace {
+        command = within(namespace, &command);
+    }
     command.env(OF_THE_NODE.0, OF_THE_NODE.1);
     let mut process = Process::start(arguments[0], command, &cli.home);
     let started = process.object();
     (process, started)
+}
+
+/// The same command in a network namespace. It is the same process, too: its children and signals are as without.
+fn within(namespace: &Path, command: &Command) -> Command {
+    let mut nsenter = Command::new("nsenter");
+    nsenter.arg(format!("--net={}", namespace.display())).arg("--").arg(command.get_program()).args(command.get_args());
+    nsenter.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    nsenter.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    if let Some(dir) = command.get_current_dir() {
+        nsenter.current_dir(dir);
+    }
+    nsenter
 }
 
 /// `credence dev` with the classes of the tests.
@@ -52,16 +72,16 @@ pub(crate) struct House {
 impl House {
     /// A server with these settings, in TOML, and the classes and the pool of the tests.
     pub(crate) fn start(settings: &str) -> Self {
-        Self::start_in(settings, |_| {})
+        Self::start_at("127.0.0.1", settings, |_| {})
     }
 
-    /// The same with a data directory that is prepared first.
-    pub(crate) fn start_in(settings: &str, prepare: impl FnOnce(&Path)) -> Self {
+    /// The same at another address, with a data directory that is prepared first.
+    pub(crate) fn start_at(ip: &str, settings: &str, prepare: impl FnOnce(&Path)) -> Self {
         let home = home();
         prepare(&home.path().join("server"));
         let config = home.path().join("server.toml");
         configure(&config, "", settings);
-        let (server, started) = Self::serve(&Cli::new(home.path(), None), &config, "127.0.0.1:0");
+        let (server, started) = Self::serve(&Cli::new(home.path(), None), &config, &format!("{ip}:0"));
         let cli = Cli::new(home.path(), Some(format!("unix:{}", text(&started, "admin_socket"))));
         cli.fed(&["apply", "-f", "-"], &format!("{}{POOL}", objects()));
         Self { cli, addr: text(&started, "addr").to_owned(), config, server, home }
@@ -112,6 +132,11 @@ impl House {
 
     /// The same, or starts it again, with another address for the server.
     pub(crate) fn node_at(&self, name: &str, workers: u32, addr: &str) -> Node {
+        self.node_in(name, workers, addr, None)
+    }
+
+    /// The same, in a network namespace if one is named.
+    pub(crate) fn node_in(&self, name: &str, workers: u32, addr: &str, namespace: Option<&Path>) -> Node {
         let (token, data_dir) = (self.home.path().join(format!("{name}.token")), self.home.path().join(name));
         if !token.exists() {
             let pool = format!("default={workers}");
@@ -120,7 +145,7 @@ impl House {
         let workers = format!("default/default={workers}");
         let arguments = ["node", "--name", name, "--connect", addr, "--worker", &workers];
         let places = ["--join-token-file", arg(&token), "--data-dir", arg(&data_dir)];
-        let (process, started) = daemon(&self.cli, &[&arguments[..], &places].concat());
+        let (process, started) = daemon_in(&self.cli, &[&arguments[..], &places].concat(), namespace);
         Node { process, socket: text(&started, "socket").to_owned() }
     }
 }
