@@ -1,12 +1,12 @@
 //! Says again and again which binding serves it, into a file that outlives the program: a test compares the times.
 
 use crate::Failure;
-use crate::say::pem;
+use crate::say::{now_ms, pem};
 use spiffe::WorkloadApiClient;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Time between two questions, in milliseconds.
 const EVERY_MS: u64 = 50;
@@ -40,9 +40,4 @@ pub(crate) async fn beacon(into: &Path) -> Result<(), Failure> {
 /// On a connection of its own, so that no old stream answers.
 async fn fetch() -> Result<spiffe::X509Svid, Failure> {
     Ok(WorkloadApiClient::connect_env().await?.fetch_x509_svid().await?)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a program of a test, which compares times of this machine")]
-fn now_ms() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
 }

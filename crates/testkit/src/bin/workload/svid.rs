@@ -1,7 +1,7 @@
 //! Fetching, streaming and validating with the published client.
 
 use crate::Failure;
-use crate::say::{pem, say};
+use crate::say::{now_ms, pem, say};
 use futures_util::StreamExt as _;
 use serde_json::json;
 use spiffe::{JwtSvid, WorkloadApiClient, WorkloadApiError, X509Context};
@@ -33,7 +33,7 @@ fn ending(error: &WorkloadApiError) -> serde_json::Value {
         WorkloadApiError::PermissionDenied(_) => "permission denied",
         _ => "otherwise",
     };
-    json!({ "ended": kind, "error": error.to_string() })
+    json!({ "ended": kind, "error": error.to_string(), "at_ms": now_ms() })
 }
 
 fn tell(context: &X509Context) -> Result<(), Failure> {
