@@ -12,6 +12,7 @@ mod crash;
 mod fuzz;
 mod generate;
 mod needs;
+mod rotate;
 mod sim;
 mod step;
 mod suite;
@@ -65,6 +66,8 @@ enum Command {
     Sim(sim::Simulation),
     /// Kill, stop, cut off and starve real processes under load (docs/testing.md)
     Crash(crash::Crashes),
+    /// Rotate authorities while workloads shake hands all the time (docs/testing.md)
+    Rotate(rotate::Rotations),
     /// Fuzz every parser of bytes from strangers (docs/testing.md)
     Fuzz(fuzz::Fuzzing),
     /// What continuous integration runs: check, test, then a few hundred simulator seeds
@@ -81,6 +84,7 @@ impl Command {
             Self::Golden { arguments } => suite::accept_golden(&arguments),
             Self::Sim(simulation) => simulation.run(),
             Self::Crash(crashes) => crashes.run(),
+            Self::Rotate(rotations) => rotations.run(),
             Self::Fuzz(fuzzing) => fuzzing.run(),
             Self::Ci => ci::run(),
         }

@@ -4,6 +4,7 @@
 //! Two of its verbs are no ordinary client: `knock` and `metadata` send what no well-behaved client sends.
 
 mod beacon;
+mod follow;
 mod mtls;
 mod raw;
 mod say;
@@ -14,6 +15,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// What may go wrong: it is only ever printed.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -73,6 +75,15 @@ enum Verb {
         addr: SocketAddr,
         /// What the path of its SPIFFE ID begins with
         peer: String,
+        /// Time between two handshakes at least, in milliseconds
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+        every_ms: u64,
+    },
+    /// Follows X.509 and JWT bundles, fetches and validates tokens again and again; says how many failed for each line it
+    /// is given
+    Follow {
+        /// Audience of the tokens
+        audience: String,
     },
     /// Calls the Workload API with these values of the security header and says the status code
     Knock {
@@ -107,7 +118,8 @@ async fn main() -> ExitCode {
         Verb::Serve { peer } => mtls::serve(peer).await,
         Verb::Call { addr, peer } => mtls::call(addr, peer).await,
         Verb::Greet { peer } => mtls::greet(peer).await,
-        Verb::Visit { addr, peer } => mtls::visit(addr, peer).await,
+        Verb::Visit { addr, peer, every_ms } => mtls::visit(addr, peer, Duration::from_millis(every_ms)).await,
+        Verb::Follow { audience } => follow::follow(&audience).await,
         Verb::Knock { values } => raw::knock(&values).await,
         Verb::Metadata { path, headers, method } => raw::metadata(&method, &path, &headers),
     };

@@ -7,6 +7,7 @@ use spiffe::cert::spiffe_id_from_der;
 use spiffe::{SpiffeId, X509Source};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::CommonState;
@@ -72,12 +73,15 @@ pub(super) async fn greet(peer: String) -> Result<(), Failure> {
     }
 }
 
-/// One handshake after the other. For each line of standard input it says how many there were and how many failed.
-pub(super) async fn visit(addr: SocketAddr, peer: String) -> Result<(), Failure> {
+/// One handshake after the other, each on a connection of its own. For each line of standard input it says how many there
+/// were and how many failed.
+pub(super) async fn visit(addr: SocketAddr, peer: String, pace: Duration) -> Result<(), Failure> {
     let source = X509Source::new().await?;
     let connector = TlsConnector::from(Arc::new(spiffe_rustls::mtls_client(source).authorize(of(peer)).build()?));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let (mut met, mut failed, mut why) = (0_u64, 0_u64, String::new());
+    let mut every = tokio::time::interval(pace);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
@@ -92,6 +96,7 @@ pub(super) async fn visit(addr: SocketAddr, peer: String) -> Result<(), Failure>
                 Err(error) => (failed, why) = (failed + 1, error.to_string()),
             }
         }
+        every.tick().await;
     }
 }
 
