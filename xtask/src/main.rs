@@ -2,7 +2,7 @@
 //!
 //! Everything continuous integration does is here, so that it can be done on a laptop with the same command.
 //! The commands need the Rust toolchain; what the tests need besides (a C compiler's libraries, `openssl`,
-//! Python clients) they install themselves.
+//! Python clients, as root `iproute2`) they install themselves.
 //!
 //! Deliberately not here: anything a user of the product needs, and any code the product links.
 
