@@ -12,6 +12,9 @@ use crate::step::{self, Failure, Outcome};
 
 const FROM: &str = "proto";
 const TO: &str = "crates/wire/src/generated";
+/// What has many streams that are silent, and the codec for it.
+const SILENT: &str = "workload.proto";
+const SMALL_CODEC: &str = "crate::codec::SmallCodec";
 
 /// Writes the generated files and removes those that no proto file makes any more.
 pub(crate) fn write() -> Outcome {
@@ -36,17 +39,20 @@ fn render(root: &Path) -> Outcome<BTreeMap<String, String>> {
     if protos.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let descriptors = protox::compile(&protos, [&from]).map_err(|error| Failure::new(format!("{error:?}")))?;
     let aside = step::target_dir().join("xtask-gen").join(std::process::id().to_string());
     fs::create_dir_all(&aside).map_err(|error| cannot("create", &aside, &error))?;
-    tonic_prost_build::configure()
-        .out_dir(&aside)
-        .emit_rerun_if_changed(false)
-        .compile_fds(descriptors)
-        .map_err(|error| Failure::new(format!("cannot generate code from {FROM}/: {error}")))?;
+    let (silent, others): (Vec<_>, Vec<_>) = protos.into_iter().partition(|path| path.ends_with(SILENT));
+    generate(&from, &others, tonic_prost_build::configure(), &aside)?;
+    generate(&from, &silent, tonic_prost_build::configure().codec_path(SMALL_CODEC), &aside)?;
     let rendered = read_all(&aside);
     fs::remove_dir_all(&aside).map_err(|error| cannot("remove", &aside, &error))?;
     rendered
+}
+
+fn generate(from: &Path, protos: &[PathBuf], with: tonic_prost_build::Builder, to: &Path) -> Outcome {
+    let descriptors = protox::compile(protos, [from]).map_err(|error| Failure::new(format!("{error:?}")))?;
+    let generated = with.out_dir(to).emit_rerun_if_changed(false).compile_fds(descriptors);
+    generated.map_err(|error| Failure::new(format!("cannot generate code from {FROM}/: {error}")))
 }
 
 /// File name to content, as it is.

@@ -1,5 +1,7 @@
 //! What travels between processes: generated from `proto/` by `cargo xtask gen`, checked in, and compared by a test, so
-//! that nobody needs a protobuf compiler. Not a line of hand-written behaviour.
+//! that nobody needs a protobuf compiler. Written by hand is only how much memory a message is given.
+
+pub mod codec;
 
 /// The SPIFFE Workload API.
 pub mod workload {

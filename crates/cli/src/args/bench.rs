@@ -66,8 +66,10 @@ pub(crate) enum BenchPart {
     Connections,
     /// Fetch tokens
     Tokens,
-    /// Leave streams open
+    /// Leave streams open, each on a connection of its own
     Streams,
+    /// Leave streams open that share connections
+    SharedStreams,
 }
 
 impl BenchPart {
@@ -77,6 +79,7 @@ impl BenchPart {
             Self::Connections => "connections",
             Self::Tokens => "tokens",
             Self::Streams => "streams",
+            Self::SharedStreams => "shared-streams",
         }
     }
 }

@@ -21,8 +21,10 @@ const CONNECTIONS: usize = 1_000;
 /// How long tokens are fetched, and how many at a time.
 const TOKENS_FOR: Duration = Duration::from_secs(3);
 const TOKENS_AT_ONCE: u64 = 32;
-/// Streams that are left open, each on a connection of its own.
+/// Streams that are left open, and how many share a connection where they share one: a client of SPIFFE's Go library has
+/// one connection for its SVID, its bundles and its tokens' bundles.
 pub(super) const STREAMS: u64 = 200;
+const SHARING: u64 = 3;
 
 /// What the actor tells, one line of JSON.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -43,7 +45,8 @@ pub(super) async fn run(part: BenchPart) -> Result<(), Failure> {
         }
         BenchPart::Connections => connections(&socket).await,
         BenchPart::Tokens => tokens(&socket).await,
-        BenchPart::Streams => streams(&socket).await,
+        BenchPart::Streams => streams(&socket, 1).await,
+        BenchPart::SharedStreams => streams(&socket, SHARING).await,
     }
 }
 
@@ -85,15 +88,18 @@ async fn tokens(socket: &str) -> Result<(), Failure> {
 }
 
 /// Opens one stream, waits for a line on standard input, opens the others, waits again: the node is looked at meanwhile.
-async fn streams(socket: &str) -> Result<(), Failure> {
-    let mut open = Vec::new();
+async fn streams(socket: &str, of_each: u64) -> Result<(), Failure> {
+    let (mut open, mut present) = (Vec::new(), None);
     for wanted in [1, STREAMS + 1] {
         while (open.len() as u64) < wanted {
-            let mut client = client(socket).await?;
+            if present.is_none() || (open.len() as u64).is_multiple_of(of_each) {
+                present = Some(client(socket).await?);
+            }
+            let Some(client) = &mut present else { continue };
             let mut stream =
                 client.fetch_x509svid(asked(X509svidRequest {})).await.map_err(|status| refused(&status))?.into_inner();
             stream.message().await.map_err(|status| refused(&status))?;
-            open.push((client, stream));
+            open.push((client.clone(), stream));
         }
         tell(&Told { count: wanted, ..Told::default() })?;
         let mut line = String::new();

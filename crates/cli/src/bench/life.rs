@@ -31,7 +31,8 @@ pub(super) async fn measure(dir: &Path) -> Result<Vec<Measured>, Failure> {
     let dev = Dev::start(&dir.join("home")).await?;
     let first = dev.ask(BenchPart::Connections).await?;
     let jwt = jwt(&dev).await?;
-    let stream = stream_bytes(&dev).await?;
+    let stream = stream_bytes(&dev, BenchPart::Streams).await?;
+    let shared = stream_bytes(&dev, BenchPart::SharedStreams).await?;
     dev.daemon.end().await;
     let at_most = |value| Some(Promise::AtMost(value));
     Ok(vec![
@@ -39,7 +40,14 @@ pub(super) async fn measure(dir: &Path) -> Result<Vec<Measured>, Failure> {
         Measured::new("first-svid", "first FetchX509SVID on a new connection, p99", first.p99_ms, "ms", at_most(2.0)),
         Measured::new("first-svid-p50", "first FetchX509SVID on a new connection, p50", first.p50_ms, "ms", None),
         jwt,
-        Measured::new("stream", "memory of an idle Workload API stream", stream, "B", at_most(20_000.0)),
+        Measured::new(
+            "stream",
+            "memory of an idle Workload API stream and its connection",
+            stream,
+            "B",
+            at_most(20_000.0),
+        ),
+        Measured::new("stream-shared", "the same, three streams on each connection", shared, "B", at_most(20_000.0)),
     ])
 }
 
@@ -58,8 +66,8 @@ async fn jwt(dev: &Dev) -> Result<Measured, Failure> {
     ))
 }
 
-async fn stream_bytes(dev: &Dev) -> Result<f64, Failure> {
-    let mut actor = dev.actor(BenchPart::Streams)?;
+async fn stream_bytes(dev: &Dev, part: BenchPart) -> Result<f64, Failure> {
+    let mut actor = dev.actor(part)?;
     let pid = dev.daemon.pid().to_string();
     actor.told().await?;
     let before = resident_bytes(&pid).map_err(|error| io("/proc", &error))?;

@@ -6,6 +6,7 @@ use crate::endpoint::patience::Patient;
 use crate::endpoint::route::{Services, refuse};
 use credence_attest::process_tree::{TreeRoot, peer_of};
 use credence_telemetry::limit::Limit;
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -149,13 +150,15 @@ async fn connection(stream: UnixStream, services: Option<Services>, mut closing:
     let counting = activity.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let (services, open) = (services.clone(), counting.begin());
-        async move {
+        // Boxed, so that a stream that waits does not keep the room that answering took.
+        let answer = async move {
             let response: Response<Body> = match services {
                 Some(services) => services.answer(request).await,
                 None => refuse(request.headers()),
             };
             Ok::<_, Infallible>(response.map(|body| counted(body, open)))
-        }
+        };
+        answer.boxed()
     });
     let silent = activity.silent(Duration::from_millis(FIRST_MS_MAX));
     let (builder, stream) = (builder(), Patient::new(stream, &WRITE_TIME));
