@@ -29,9 +29,10 @@ const KEY_BYTES: usize = 32;
 const SALT_BYTES: usize = 16;
 const IV_BYTES: usize = 16;
 
-/// What a file that somebody else wrote may ask for: bytes of memory for scrypt, and rounds of it or of PBKDF2.
+/// What a file that somebody else wrote may ask for: bytes of memory for scrypt, and bytes that it works through in all its
+/// rounds; or rounds of PBKDF2. Either is a few seconds at most.
 const SCRYPT_MEMORY_BYTES_MAX: u64 = 256 << 20;
-const SCRYPT_P_MAX: u16 = 16;
+const SCRYPT_WORK_BYTES_MAX: u64 = 512 << 20;
 const PBKDF2_ROUNDS_MAX: u32 = 10_000_000;
 
 /// What encrypts keys at rest. Wiped when dropped, and never shown.
@@ -138,8 +139,10 @@ fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<Zeroizing<Vec<u8>>, Ke
 fn is_affordable(scheme: &EncryptionScheme<'_>) -> bool {
     match scheme.pbes2().map(|parameters| &parameters.kdf) {
         Some(Kdf::Scrypt(asked)) => {
-            let memory = asked.cost_parameter.checked_mul(128 * u64::from(asked.block_size));
-            memory.is_some_and(|bytes| bytes <= SCRYPT_MEMORY_BYTES_MAX) && asked.parallelization <= SCRYPT_P_MAX
+            let memory = asked.cost_parameter.saturating_mul(128 * u64::from(asked.block_size));
+            // Each of the rounds fills the memory once (RFC 7914 §6).
+            let work = memory.saturating_mul(u64::from(asked.parallelization));
+            memory <= SCRYPT_MEMORY_BYTES_MAX && work <= SCRYPT_WORK_BYTES_MAX
         }
         Some(Kdf::Pbkdf2(asked)) => asked.iteration_count <= PBKDF2_ROUNDS_MAX,
         _ => false,
@@ -193,13 +196,20 @@ mod tests {
         let (salt, iv) = ([7; SALT_BYTES], [8; IV_BYTES]);
         let schemes = [
             pbes2::Parameters::scrypt_aes256cbc(scrypt::Params::new(24, 8, 1, 32).expect("valid"), &salt, &iv),
+            // The memory of each round would be allowed.
+            pbes2::Parameters::scrypt_aes256cbc(scrypt::Params::new(17, 8, 16, 32).expect("valid"), &salt, &iv),
             pbes2::Parameters::pbkdf2_sha256_aes256cbc(PBKDF2_ROUNDS_MAX + 1, &salt, &iv),
         ];
         for scheme in schemes {
             assert!(!is_affordable(&EncryptionScheme::Pbes2(scheme.expect("a scheme"))));
         }
-        let usual = pbes2::Parameters::pbkdf2_sha256_aes256cbc(600_000, &salt, &iv).expect("a scheme");
-        assert!(is_affordable(&EncryptionScheme::Pbes2(usual)));
+        let usual = [
+            pbes2::Parameters::pbkdf2_sha256_aes256cbc(600_000, &salt, &iv),
+            pbes2::Parameters::scrypt_aes256cbc(scrypt::Params::new(17, 8, 1, 32).expect("valid"), &salt, &iv),
+        ];
+        for scheme in usual {
+            assert!(is_affordable(&EncryptionScheme::Pbes2(scheme.expect("a scheme"))));
+        }
     }
 
     #[test]

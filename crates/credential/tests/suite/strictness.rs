@@ -72,9 +72,9 @@ struct Verdict {
 
 /// Every case, judged by all; a run of OpenSSL takes all leaves that have the same certificates around them.
 fn judge(cases: &[Case]) -> Vec<Verdict> {
-    let mut groups: BTreeMap<(&[Vec<u8>], &[Vec<u8>]), Vec<usize>> = BTreeMap::new();
+    let mut groups = BTreeMap::<_, Vec<usize>>::new();
     for (index, case) in cases.iter().enumerate() {
-        groups.entry((&case.roots, &case.chain[1..])).or_default().push(index);
+        groups.entry((case.roots.as_slice(), &case.chain[1..])).or_default().push(index);
     }
     let dir = tempfile::tempdir().expect("a directory");
     let write = |name: &str, certificates: &[Vec<u8>]| {
