@@ -194,11 +194,15 @@ impl TreeRoot {
 
 /// The fields of `/proc/<pid>/stat` (proc(5)) that matter here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat {
-    pid: u32,
-    parent: u32,
-    session: u32,
-    start_ticks: u64,
+pub struct Stat {
+    /// The process.
+    pub pid: u32,
+    /// Its parent; 0 for the first process.
+    pub parent: u32,
+    /// Its session.
+    pub session: u32,
+    /// When it started, in clock ticks since boot.
+    pub start_ticks: u64,
 }
 
 impl Stat {
@@ -210,9 +214,11 @@ impl Stat {
         Self::parse(pid, &text).ok_or(ProcessTreeError::Unexpected(pid))
     }
 
+    /// Reads the text of a process's file; `None` if it does not look as proc(5) says.
+    ///
     /// The second field is the command in parentheses and may itself hold spaces, parentheses and any bytes, so counting
     /// starts behind the last parenthesis, with field 3.
-    fn parse(pid: u32, text: &[u8]) -> Option<Self> {
+    pub fn parse(pid: u32, text: &[u8]) -> Option<Self> {
         let behind = text.iter().rposition(|byte| *byte == b')')? + 1;
         let fields: Vec<_> = std::str::from_utf8(text.get(behind..)?).ok()?.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3);

@@ -10,6 +10,7 @@ use crate::core::message::BindNotice;
 use crate::core::{Ended, MonoMs};
 use crate::runtime::{KeptTree, TreeState};
 use credence_attest::process_tree::TreeRoot;
+use credence_model::id::BindingId;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -103,8 +104,8 @@ pub(crate) struct LeftBinding {
     pub(crate) line: Option<Line>,
 }
 
-/// What was left, taken apart.
-pub(crate) struct Inherited {
+/// What is left, in its parts.
+pub struct Inherited {
     pub(crate) estate: Estate,
     /// The socket for local programs.
     pub(crate) local: OwnedFd,
@@ -114,21 +115,28 @@ pub(crate) struct Inherited {
 /// Open files of one binding.
 const TREE_FILES: usize = 3;
 
-/// Puts together what is left.
-pub(crate) fn leave(mut estate: Estate, local: OwnedFd, bindings: Vec<LeftBinding>) -> Result<Handover, HandoverError> {
-    let (mut files, mut lines) = (vec![local], Vec::new());
-    for LeftBinding { state, socket, tree, line } in bindings {
-        estate.bindings.push(state);
-        lines.extend(line);
-        files.push(socket);
-        files.extend(tree.into_iter().flat_map(|tree| tree.files));
+impl fmt::Debug for Inherited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inherited").field("bindings", &self.in_use()).finish_non_exhaustive()
     }
-    Ok(Handover { state: Zeroizing::new(serde_json::to_vec(&estate)?), files, _lines: lines })
 }
 
 impl Inherited {
+    /// Puts together what is left.
+    pub fn leave(self) -> Result<Handover, HandoverError> {
+        let Self { mut estate, local, bindings } = self;
+        let (mut files, mut lines) = (vec![local], Vec::new());
+        for LeftBinding { state, socket, tree, line } in bindings {
+            estate.bindings.push(state);
+            lines.extend(line);
+            files.push(socket);
+            files.extend(tree.into_iter().flat_map(|tree| tree.files));
+        }
+        Ok(Handover { state: Zeroizing::new(serde_json::to_vec(&estate)?), files, _lines: lines })
+    }
+
     /// Takes apart what was left.
-    pub(crate) fn take(handover: Handover) -> Result<Self, HandoverError> {
+    pub fn take(handover: Handover) -> Result<Self, HandoverError> {
         let mut estate: Estate = serde_json::from_slice(&handover.state)?;
         let states = std::mem::take(&mut estate.bindings);
         let of_tree = |state: &BindingState| if state.tree.is_some() { TREE_FILES } else { 0 };
@@ -152,7 +160,7 @@ impl Inherited {
     }
 
     /// The bindings whose files are still in use.
-    pub(crate) fn in_use(&self) -> BTreeSet<credence_model::id::BindingId> {
+    pub fn in_use(&self) -> BTreeSet<BindingId> {
         self.bindings.iter().map(|left| left.state.notice.binding).collect()
     }
 }

@@ -15,21 +15,23 @@ const FILE: &str = "mark";
 const BYTES_MAX: u64 = 1024;
 
 /// The last mark, in memory and on disk.
-pub(crate) struct Marks {
+#[derive(Debug)]
+pub struct Marks {
     path: PathBuf,
     last: Option<Mark>,
 }
 
 impl Marks {
     /// Reads what an earlier run left; a file that is no mark is as good as none.
-    pub(crate) fn open(data_dir: &std::path::Path) -> Self {
+    pub fn open(data_dir: &std::path::Path) -> Self {
         let path = data_dir.join(FILE);
         let is_small = fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= BYTES_MAX);
         let bytes = if is_small { fs::read(&path).ok() } else { None };
         Self { path, last: bytes.and_then(|bytes| Mark::decode(bytes.as_slice()).ok()) }
     }
 
-    pub(crate) fn last(&self) -> Option<&Mark> {
+    /// The last mark, if there was one.
+    pub fn last(&self) -> Option<&Mark> {
         self.last.as_ref()
     }
 
@@ -39,7 +41,7 @@ impl Marks {
     }
 
     /// Keeps it on disk, too.
-    pub(crate) fn keep(&mut self, mark: Option<Mark>) {
+    pub fn keep(&mut self, mark: Option<Mark>) {
         let Some(mark) = mark else { return };
         let aside = self.path.with_extension("new");
         let written = fs::write(&aside, mark.encode_to_vec()).and_then(|()| fs::rename(&aside, &self.path));

@@ -1,5 +1,6 @@
 //! Between the messages of the node protocol and the words of the state machine. Every wrong field is named.
 
+use crate::core::Input;
 use crate::core::message::{BindNotice, FromNodeMessage};
 use credence_model::actor::{Outcome, UnbindMode};
 use credence_model::command::{Held, Unbind};
@@ -13,7 +14,7 @@ use prost::Message as _;
 use serde_json::Value;
 
 /// What the state machine says, as a message; a Hello shows the last mark.
-pub(crate) fn from_node(message: FromNodeMessage, mark: Option<&wire::Mark>) -> from_node::Message {
+pub fn from_node(message: FromNodeMessage, mark: Option<&wire::Mark>) -> from_node::Message {
     match message {
         FromNodeMessage::Hello { workers, held: bindings } => from_node::Message::Hello(wire::Hello {
             workers: workers.iter().map(ToString::to_string).collect(),
@@ -43,8 +44,15 @@ pub(crate) fn held(held: Held) -> wire::Held {
     wire::Held { binding: held.binding.to_string(), epoch: held.epoch.0 }
 }
 
+/// The answer to Hello on a stream.
+pub fn welcome(stream: u64, welcome: &wire::Welcome) -> Result<Input, Refusal> {
+    let unbind = welcome.unbind.iter().map(unbind).collect::<Result<_, _>>()?;
+    let wire::Welcome { session, lease_ms, heartbeat_ms, .. } = *welcome;
+    Ok(Input::Welcome { stream, session, lease_ms, heartbeat_ms, unbind })
+}
+
 /// An order to hold a binding.
-pub(crate) fn bind(bind: wire::Bind) -> Result<BindNotice, Refusal> {
+pub fn bind(bind: wire::Bind) -> Result<BindNotice, Refusal> {
     let namespace = Namespace::parse(&bind.namespace).map_err(|error| malformed("bind.namespace", error))?;
     let class = ClassName::parse(&bind.class).map_err(|error| malformed("bind.class", error))?;
     let actor = ActorId::parse(&bind.actor).map_err(|error| malformed("bind.actor", error))?;
@@ -64,7 +72,7 @@ pub(crate) fn bind(bind: wire::Bind) -> Result<BindNotice, Refusal> {
 }
 
 /// An order to end a binding.
-pub(crate) fn unbind(unbind: &wire::Unbind) -> Result<Unbind, Refusal> {
+pub fn unbind(unbind: &wire::Unbind) -> Result<Unbind, Refusal> {
     let mode = match unbind.mode() {
         unbind::Mode::Suspend => UnbindMode::Suspend,
         unbind::Mode::Terminate => UnbindMode::Terminate,
@@ -85,7 +93,7 @@ pub(crate) fn digest(bytes: &[u8], field: &str) -> Result<Option<Digest>, Refusa
 }
 
 /// A refusal as the protocol carries it.
-pub(crate) fn refused(refusal: &Refusal) -> wire::Refused {
+pub fn refused(refusal: &Refusal) -> wire::Refused {
     let kind = serde_json::to_value(refusal.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
     wire::Refused {
         kind: kind.unwrap_or_default(),
@@ -97,7 +105,7 @@ pub(crate) fn refused(refusal: &Refusal) -> wire::Refused {
 }
 
 /// A refusal that came; one of a kind that is not known here is "not now".
-pub(crate) fn refusal(refused: wire::Refused) -> Refusal {
+pub fn refusal(refused: wire::Refused) -> Refusal {
     let some = |text: String| Some(text).filter(|text| !text.is_empty());
     Refusal {
         kind: serde_json::from_value(Value::String(refused.kind)).unwrap_or(Kind::Unavailable),

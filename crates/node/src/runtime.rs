@@ -19,12 +19,12 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub mod archive;
+pub mod control;
 pub mod foreground;
 pub mod log;
 pub mod process;
 pub mod supervisor;
 
-mod control;
 mod tree;
 
 /// Most bytes of a command's output that [`Running::exec`] keeps, for stdout and stderr each; the rest is read and dropped.

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::dial::Dial;
 use crate::endpoint::socket_name;
 use crate::event::{EVENTS, Event, Events};
-use crate::handover::{self, Handover, HandoverError, Inherited};
+use crate::handover::{Handover, HandoverError, Inherited};
 use crate::holder::Workshop;
 use crate::hub::{Hub, HubParts};
 use crate::identity::{IdentityError, NodeIdentity};
@@ -249,7 +249,7 @@ impl Node {
         }
         let Ok(Some((estate, bindings))) = answered.await else { return Err(self) };
         let Ok(local) = self.local.try_clone() else { return Err(self) };
-        match handover::leave(estate, local.into(), bindings) {
+        match (Inherited { estate, local: local.into(), bindings }).leave() {
             Ok(handover) => Ok(handover),
             Err(error) => {
                 tracing::error!(%error, "the node cannot make way");

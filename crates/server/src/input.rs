@@ -90,7 +90,7 @@ pub(crate) async fn body<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -
 }
 
 /// Reads JSON: unknown and repeated members are refused, and the path to the wrong one is named.
-pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     check_members(bytes)?;
     // Derived shapes would take an array for an object, member by member.
     if bytes.trim_ascii_start().first() != Some(&b'{') {

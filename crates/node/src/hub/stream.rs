@@ -106,10 +106,10 @@ impl Hub {
         if let Some(bundle) = &welcome.bundle {
             self.take_bundle(bundle)?;
         }
-        let unbind = welcome.unbind.iter().map(protocol::unbind).collect::<Result<_, _>>()?;
-        let wire::Welcome { session, lease_ms, heartbeat_ms, reservoir_keys, mark, .. } = welcome;
+        let input = protocol::welcome(stream, &welcome)?;
+        let wire::Welcome { session, lease_ms, reservoir_keys, mark, .. } = welcome;
         self.marks.keep(mark);
-        self.step(Input::Welcome { stream, session, lease_ms, heartbeat_ms, unbind });
+        self.step(input);
         self.parts.meters.welcomed();
         tracing::info!(session, lease_ms, "connected to the control plane");
         self.reservoir.begin();

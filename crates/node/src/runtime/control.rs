@@ -10,56 +10,80 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 /// Longest message, in bytes: a command, its environment, or what a command put out.
-pub(crate) const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of the length before a message.
 const LENGTH_BYTES: usize = 4;
 
 /// From the node to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Order {
+pub enum Order {
     /// Start the program.
     Go(Program),
     /// SIGTERM, and SIGKILL after so many milliseconds.
-    Stop { grace_ms: u64 },
+    Stop {
+        /// How long the program may take.
+        grace_ms: u64,
+    },
     /// SIGKILL.
     Kill,
     /// Run a command beside the program.
-    Exec { id: u64, command: Vec<String>, timeout_ms: u64 },
+    Exec {
+        /// Names it in the answer.
+        id: u64,
+        /// Program and arguments.
+        command: Vec<String>,
+        /// It is killed after so many milliseconds.
+        timeout_ms: u64,
+    },
 }
 
 /// What to start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Program {
+pub struct Program {
     /// Program and arguments.
-    pub(crate) command: Vec<String>,
+    pub command: Vec<String>,
     /// The whole environment.
-    pub(crate) env: Vec<(String, String)>,
+    pub env: Vec<(String, String)>,
     /// Working directory.
-    pub(crate) dir: PathBuf,
+    pub dir: PathBuf,
 }
 
 /// From the supervisor to the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Notice {
+pub enum Notice {
     /// It is the root of a tree and waits for [`Order::Go`].
     Ready,
     /// The program runs.
     Started,
     /// It could not be started; the supervisor ends.
-    Failed { reason: String },
+    Failed {
+        /// Why.
+        reason: String,
+    },
     /// A command has ended or never began.
-    Executed { id: u64, outcome: ExecOutcome },
+    Executed {
+        /// Which.
+        id: u64,
+        /// What became of it.
+        outcome: ExecOutcome,
+    },
     /// The whole tree is gone; the supervisor ends.
-    Exited { code: i32 },
+    Exited {
+        /// The program's exit code; 128 + signal if a signal ended it.
+        code: i32,
+    },
 }
 
 /// What became of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum ExecOutcome {
+pub enum ExecOutcome {
     /// It ended.
     Done(ExecOutput),
     /// It could not be started.
-    Failed { reason: String },
+    Failed {
+        /// Why.
+        reason: String,
+    },
     /// It was killed after its time.
     TimedOut,
     /// There are too many already.
@@ -68,7 +92,7 @@ pub(crate) enum ExecOutcome {
 
 /// Why a frame is none.
 #[derive(Debug, Error)]
-pub(crate) enum FrameError {
+pub enum FrameError {
     /// It is longer than [`FRAME_BYTES_MAX`].
     #[error("control frame: {0} bytes are more than {FRAME_BYTES_MAX}")]
     TooLong(usize),
@@ -78,7 +102,7 @@ pub(crate) enum FrameError {
 }
 
 /// A message as a frame.
-pub(crate) fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
+pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
     let body = postcard::to_stdvec(message)?;
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     if body.len() > FRAME_BYTES_MAX {
@@ -91,7 +115,7 @@ pub(crate) fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
 }
 
 /// Takes the first whole message out of what was read so far, if there is one.
-pub(crate) fn take<T: DeserializeOwned>(inbox: &mut Vec<u8>) -> Result<Option<T>, FrameError> {
+pub fn take<T: DeserializeOwned>(inbox: &mut Vec<u8>) -> Result<Option<T>, FrameError> {
     let Some(length) = inbox.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
     let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
     if length > FRAME_BYTES_MAX {
