@@ -5,7 +5,8 @@
 //! limit, a signature covers what is believed, and where a second implementation exists the two agree.
 //!
 //! The functions are plain, so that a property test, a corpus file and libFuzzer (`fuzz/`, `cargo xtask fuzz`) run the same
-//! code. None keeps anything between calls that could change an answer, but for [`http`], which asks one running server.
+//! code. None keeps anything between calls that could change an answer, but for [`http`], [`node_stream`] and [`workload`],
+//! which ask one running server or endpoint again and again.
 
 #![expect(
     clippy::expect_used,
@@ -15,18 +16,30 @@
 )]
 
 mod archive;
+mod backup;
 mod config;
 mod credential;
 mod http;
 mod journal;
+mod local;
+mod manifest;
 mod model;
+mod node_stream;
+mod to_node;
+mod workload;
 
 pub use archive::archive;
+pub use backup::backup;
 pub use config::{node_config, server_config};
 pub use credential::{bundle, certificate, join_token, jwt_svid, request};
 pub use http::http;
 pub use journal::{journal, snapshot};
+pub use local::{control_frame, key_file, left_behind, process_stat, traceparent};
+pub use manifest::manifest;
 pub use model::{entry, spiffe_id, state};
+pub use node_stream::node_stream;
+pub use to_node::to_node;
+pub use workload::workload;
 
 /// A parser under test.
 #[derive(Debug, Clone, Copy)]
@@ -40,19 +53,29 @@ pub struct Target {
 /// Every parser of bytes from strangers.
 pub const TARGETS: &[Target] = &[
     Target { name: "archive", check: archive },
+    Target { name: "backup", check: backup },
     Target { name: "bundle", check: bundle },
     Target { name: "certificate", check: certificate },
+    Target { name: "control_frame", check: control_frame },
     Target { name: "entry", check: entry },
     Target { name: "http", check: http },
     Target { name: "join_token", check: join_token },
     Target { name: "journal", check: journal },
     Target { name: "jwt_svid", check: jwt_svid },
+    Target { name: "key_file", check: key_file },
+    Target { name: "left_behind", check: left_behind },
+    Target { name: "manifest", check: manifest },
     Target { name: "node_config", check: node_config },
+    Target { name: "node_stream", check: node_stream },
+    Target { name: "process_stat", check: process_stat },
     Target { name: "request", check: request },
     Target { name: "server_config", check: server_config },
     Target { name: "snapshot", check: snapshot },
     Target { name: "spiffe_id", check: spiffe_id },
     Target { name: "state", check: state },
+    Target { name: "to_node", check: to_node },
+    Target { name: "traceparent", check: traceparent },
+    Target { name: "workload", check: workload },
 ];
 
 /// Longest message of a refusal, in bytes: whoever sends much gets no large answer.

@@ -10,17 +10,21 @@ use credence_credential::key::KeyAlgorithm;
 use credence_credential::{csr, jwt_svid, pem, x509_svid};
 use credence_model::spiffe_id::TrustDomain;
 use credence_model::time::Timestamp;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde_json::Value;
 use std::sync::LazyLock;
 
 /// A moment at which the fixtures are valid.
-const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 /// For whom the token is.
 const AUDIENCE: &str = "tool";
-const LEAF: &[u8] = include_bytes!("../../fixtures/fuzz/leaf.der");
-const TOKEN: &str = include_str!("../../fixtures/fuzz/token.txt");
+pub(super) const LEAF: &[u8] = include_bytes!("../../fixtures/fuzz/leaf.der");
+pub(super) const TOKEN: &str = include_str!("../../fixtures/fuzz/token.txt");
 const BUNDLE: &[u8] = include_bytes!("../../fixtures/fuzz/bundle.json");
 
-static AUTHORITY: LazyLock<Bundle> = LazyLock::new(|| bundle::read(&trust_domain(), BUNDLE).expect("the fixture"));
+pub(super) static AUTHORITY: LazyLock<Bundle> =
+    LazyLock::new(|| bundle::read(&trust_domain(), BUNDLE).expect("the fixture"));
 
 fn trust_domain() -> TrustDomain {
     TrustDomain::parse("td.test").expect("a name")
@@ -61,8 +65,7 @@ pub fn request(bytes: &[u8]) {
     }
 }
 
-/// A token says the same twice; only what the authority signed is believed; another implementation believes no less
-/// strictly.
+/// A token says the same twice; only what the authority signed is believed, and another implementation believes it, too.
 pub fn jwt_svid(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match (jwt_svid::inspect(text), jwt_svid::inspect(text)) {
@@ -78,7 +81,20 @@ pub fn jwt_svid(bytes: &[u8]) {
         assert_eq!(believed, signed, "believed, and not what was signed");
         let same = text.rsplit_once('.').map(|(signed, _)| signed) == TOKEN.rsplit_once('.').map(|(signed, _)| signed);
         assert!(same, "another text than the one signed");
+        assert_eq!(theirs(text), Some(believed.members.into()), "the other implementation does not believe it");
     }
+}
+
+/// What the other implementation believes. Times are left to ours: its clock is the machine's, and the token's is not.
+fn theirs(text: &str) -> Option<Value> {
+    let header = jsonwebtoken::decode_header(text).ok()?;
+    let keys: JwkSet = serde_json::from_slice(BUNDLE).expect("the fixture");
+    let key = DecodingKey::from_jwk(keys.find(&header.kid?)?).ok()?;
+    let mut validation = Validation::new(Algorithm::ES256);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_required_spec_claims(&["exp", "aud", "sub"]);
+    validation.validate_exp = false;
+    jsonwebtoken::decode(text, &key, &validation).ok().map(|data| data.claims)
 }
 
 /// A join token is written back to the text it was read from: there is one text for each.

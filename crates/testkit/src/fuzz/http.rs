@@ -13,13 +13,13 @@ use tokio::runtime::Runtime;
 /// Longest answer to one connection that is read, in bytes; a larger one is a fault.
 const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Longest wait for the end of a connection whose client has said all it says.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(super) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// How long an answer may take to begin before the client closes its side: what it said may be no whole request. The laws
 /// hold whether it comes in time or not.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 /// What is asked after whatever came before.
-const NEXT: &[u8] = b"GET /v1/bundle HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+pub(super) const NEXT: &[u8] = b"GET /v1/bundle HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
 struct House {
     runtime: Runtime,
@@ -32,16 +32,21 @@ static HOUSE: LazyLock<House> = LazyLock::new(|| {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let dir = scratch();
+    let server = runtime.block_on(server(&dir.path().join("data")));
+    House { socket: server.admin_socket().to_owned(), runtime, _server: server, _dir: dir }
+});
+
+/// A server with the longest lease there is: no run waits for one.
+pub(super) async fn server(data_dir: &Path) -> Server {
     let file = ConfigFile {
         trust_domain: Some("td.test".into()),
-        data_dir: Some(dir.path().join("data")),
+        data_dir: Some(data_dir.to_owned()),
         listen: Some("127.0.0.1:0".into()),
         settings: SettingsFile { lease_ms: Some(120_000), ..SettingsFile::default() },
         ..ConfigFile::default()
     };
-    let server = runtime.block_on(Server::start(file.resolve().expect("a configuration"))).expect("a server");
-    House { socket: server.admin_socket().to_owned(), runtime, _server: server, _dir: dir }
-});
+    Server::start(file.resolve().expect("a configuration")).await.expect("a server")
+}
 
 /// Whatever an administrator's connection says, the answer is whole, bounded, ends, and is no "internal error"; and the
 /// server answers the next one.
@@ -52,17 +57,21 @@ pub fn http(bytes: &[u8]) {
     }
     let house = &*HOUSE;
     let answer = house.runtime.block_on(ask(&house.socket, bytes, PAUSE));
-    if let Some(rest) = answer.strip_prefix(b"HTTP/1.") {
-        let status = rest.get(2..5).and_then(|text| std::str::from_utf8(text).ok());
-        let status: u16 = status.and_then(|text| text.parse().ok()).expect("a status");
+    if let Some(status) = status_of(&answer) {
         assert!((100..500).contains(&status) || [501, 503, 505].contains(&status), "status {status}");
     }
     let next = house.runtime.block_on(ask(&house.socket, NEXT, PATIENCE));
     assert!(next.starts_with(b"HTTP/1.1 200"), "the next request is not answered");
 }
 
+/// The status of an answer in HTTP/1.
+pub(super) fn status_of(answer: &[u8]) -> Option<u16> {
+    let status = std::str::from_utf8(answer.strip_prefix(b"HTTP/1.")?.get(2..5)?).ok()?;
+    Some(status.parse().expect("a status"))
+}
+
 /// Says `bytes`, and that no more will come once an answer begins or `pause` is over.
-async fn ask(socket: &Path, bytes: &[u8], pause: Duration) -> Vec<u8> {
+pub(super) async fn ask(socket: &Path, bytes: &[u8], pause: Duration) -> Vec<u8> {
     let mut connection = UnixStream::connect(socket).await.expect("the server's socket");
     let exchange = async {
         // The server may close before it has read all; what it answered until then counts.
