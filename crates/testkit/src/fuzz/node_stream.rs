@@ -137,6 +137,8 @@ fn is_last(message: ToNode) -> bool {
         to_node::Message::HeartbeatAck(ack) => return ack.number == LAST,
         to_node::Message::Refused(refused) => is_no_bug(&refused),
         to_node::Message::JwtSvid(svid) => svid.refused.iter().for_each(is_no_bug),
+        to_node::Message::X509Svid(svid) => svid.refused.iter().for_each(is_no_bug),
+        to_node::Message::NodeSvid(svid) => svid.refused.iter().for_each(is_no_bug),
         to_node::Message::BindProcessResult(result) => match result.result.expect("a result") {
             bind_process_result::Result::Refused(refused) => is_no_bug(&refused),
             bind_process_result::Result::Binding(_) => {}
