@@ -5,6 +5,7 @@ use credence_model::command::{Command, Report};
 use credence_model::explain::{Explanation, LINKS, LinkState, explain};
 use credence_model::hold::{HoldCause, Seen};
 use credence_model::id::Epoch;
+use credence_model::node::NodeState;
 
 fn about(world: &World, id: &str) -> Explanation {
     let explained = explain(&world.state, &world.state.actors.get(&actor(id)).unwrap(), world.now);
@@ -101,6 +102,30 @@ fn a_silent_node_fails_the_lease_and_says_how_long_it_lasts() {
     assert!(todo.contains("wait 8.0 s"), "{todo}");
     assert_eq!(about(&world, "a").links[4].state, LinkState::Failed);
     assert!(!about(&world, "a").has_identity);
+}
+
+/// Neither can come to be by what is decided; a registry that was damaged or edited is explained all the same.
+#[test]
+fn a_binding_on_a_node_that_never_connected_or_is_not_there_fails_there() {
+    let mut world = World::furnished();
+    world.create("a");
+    let bind = world.running("a");
+    let node = world.state.nodes.get_mut(&bind.node).unwrap();
+    node.state = NodeState::Attested;
+    let (link, state, because, todo) = fails(&world, "a");
+    assert_eq!((link.as_str(), state), ("node", LinkState::Failed));
+    assert_eq!(because, format!("node {} never connected", bind.node));
+    assert_eq!(
+        todo,
+        format!("Start node {0}, or see in its log why it does not connect: credence node --name {0}", bind.node)
+    );
+    assert_eq!(about(&world, "a").links[3].state, LinkState::Ok);
+    assert_eq!(about(&world, "a").links[5].state, LinkState::Unknown, "a socket behind it is not one to count on");
+
+    world.state.nodes.remove(&bind.node);
+    let (link, _, because, todo) = fails(&world, "a");
+    assert_eq!((link.as_str(), because), ("lease", format!("node {} does not exist any more", bind.node)));
+    assert!(todo.contains("credence doctor"), "{todo}");
 }
 
 #[test]

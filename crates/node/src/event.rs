@@ -8,6 +8,7 @@ use credence_model::command::Held;
 use credence_model::id::{BindingId, Digest};
 use credence_model::refusal::Refusal;
 use credence_telemetry::limit::Limit;
+use credence_telemetry::trace::TraceContext;
 use credence_wire::node::{FromNode, to_node};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -95,7 +96,12 @@ pub(crate) enum StreamEvent {
         cut: oneshot::Sender<()>,
     },
     /// The control plane said something.
-    Heard(Box<to_node::Message>),
+    Heard {
+        /// What.
+        message: Box<to_node::Message>,
+        /// The request that led to it, if it is known.
+        said: Option<TraceContext>,
+    },
     /// It is over.
     Closed,
 }

@@ -28,6 +28,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Instrument as _;
 
 /// What all holders of a node work with.
 pub(crate) struct Workshop {
@@ -150,11 +151,12 @@ impl Holder {
     /// Works to the end, which is told to the hub.
     fn work<W: Future<Output = HolderEvent> + Send>(self, work: impl FnOnce(Self) -> W + Send + 'static) {
         let (events, binding) = (self.workshop.events.clone(), self.notice.binding);
-        tokio::spawn(async move {
+        let work = async move {
             let event = work(self).await;
             // Nobody to tell is the end of the whole node.
             let _ = events.send(Event::Holder { binding, event }).await;
-        });
+        };
+        tokio::spawn(work.in_current_span());
     }
 
     fn held(&self) -> Held {

@@ -80,6 +80,8 @@ pub(crate) struct Hub {
     holders: BTreeMap<BindingId, Held>,
     /// Bindings of process trees whose callers are not known yet.
     unclaimed: BTreeMap<BindingId, Box<BindNotice>>,
+    /// The requests that led to bindings which are not held yet.
+    requests: BTreeMap<BindingId, String>,
     /// Process trees that wait for their binding, by request.
     runs: HashMap<u64, Box<LocalRun>>,
     /// JWT-SVIDs that were asked for, by request.
@@ -103,6 +105,8 @@ struct Held {
     running: Option<Arc<dyn Running>>,
     /// Whether it runs and its identity is served.
     started: bool,
+    /// The last request about it that the control plane named, for the log.
+    request: Option<String>,
     /// Where a caller goes that comes back to a tree which was an actor already.
     rejoin: Option<mpsc::Sender<Box<LocalRun>>>,
 }
@@ -128,6 +132,7 @@ impl Hub {
             reservoir: Reservoir::default(),
             holders: BTreeMap::new(),
             unclaimed: BTreeMap::new(),
+            requests: BTreeMap::new(),
             runs: HashMap::new(),
             mints: HashMap::new(),
             renewals: HashMap::new(),
@@ -188,6 +193,7 @@ impl Hub {
     }
 
     fn holder_told(&mut self, binding: BindingId, event: HolderEvent) {
+        let request = self.holders.get(&binding).and_then(|held| held.request.clone());
         let input = match event {
             HolderEvent::Rooted(root) => {
                 if let Some(held) = self.holders.get_mut(&binding) {
@@ -200,18 +206,22 @@ impl Hub {
                     held.running = running;
                     held.started = true;
                 }
+                tracing::info!(%binding, request, "a binding runs");
                 Input::Started { binding }
             }
             HolderEvent::Left(left) => return self.take_left(binding, *left),
-            HolderEvent::Exited(code) => Input::Exited { binding, code },
+            HolderEvent::Exited(code) => {
+                tracing::info!(%binding, request, code, "a program ended");
+                Input::Exited { binding, code }
+            }
             HolderEvent::StartFailed(reason) => {
                 self.holders.remove(&binding);
-                tracing::warn!(%binding, reason, "a binding could not be started");
+                tracing::warn!(%binding, request, reason, "a binding could not be started");
                 Input::StartFailed { binding, reason }
             }
             HolderEvent::Stopped { archive, trouble } => {
                 self.holders.remove(&binding);
-                tracing::info!(%binding, trouble, "a binding is over");
+                tracing::info!(%binding, request, trouble, "a binding is over");
                 Input::Stopped { binding, archive, trouble }
             }
         };
@@ -237,6 +247,7 @@ impl Hub {
             }
         }
         self.stepping = false;
+        self.requests.retain(|binding, _| self.core.holds(*binding));
         self.reservoir.keep_claimed(|binding| self.core.holds(binding));
         let is_connected = self.core.connected().is_some();
         self.parts.meters.stepped(self.clock, is_connected, self.holders.len(), self.core.lease_until());

@@ -43,8 +43,9 @@ pub(crate) struct Session {
 }
 
 /// Writes down which request led to a message, if that is told; what it is then is the hub's.
-fn note(message: ToNode) -> Option<to_node::Message> {
-    if let Some(trace) = TraceContext::parse(&message.traceparent) {
+fn note(message: ToNode) -> (Option<TraceContext>, Option<to_node::Message>) {
+    let said = TraceContext::parse(&message.traceparent);
+    if let Some(trace) = said {
         let request = trace.id();
         match &message.message {
             Some(to_node::Message::Bind(bind)) => {
@@ -56,7 +57,7 @@ fn note(message: ToNode) -> Option<to_node::Message> {
             _ => {}
         }
     }
-    message.message
+    (said, message.message)
 }
 
 impl Session {
@@ -100,9 +101,11 @@ impl Session {
             };
             match message {
                 Ok(Some(message)) => match note(message) {
-                    Some(message) => self.tell(stream, StreamEvent::Heard(Box::new(message))).await,
+                    (said, Some(message)) => {
+                        self.tell(stream, StreamEvent::Heard { message: Box::new(message), said }).await;
+                    }
                     // Of a newer version; what is needed is refused where it is missed.
-                    None => tracing::warn!("the control plane said something that this version does not know"),
+                    (_, None) => tracing::warn!("the control plane said something that this version does not know"),
                 },
                 Ok(None) => break Refusal::new(Kind::Unavailable, "the control plane ended the stream"),
                 Err(status) => break protocol::status(&status),

@@ -162,18 +162,24 @@ fn tell(headers: &mut HeaderMap, trace: TraceContext) {
 fn calling(app: &Arc<App>, rpc: Rpc) -> MethodRouter {
     let service = NodeApi::service(app);
     let app = Arc::clone(app);
-    on(MethodFilter::POST, move |request: http::Request<Body>| {
+    on(MethodFilter::POST, move |mut request: http::Request<Body>| {
         let (app, service) = (Arc::clone(&app), service.clone());
-        async move {
+        let trace = named(request.headers_mut());
+        let span = tracing::info_span!("request", id = trace.id(), method = "gRPC", path = rpc.path);
+        let answer = async move {
             app.meters.requested();
-            match call(&app, rpc, service, request).await {
-                Ok(response) => response,
+            let mut answer = match call(&app, rpc, service, request).await {
+                Ok(answer) => answer,
                 Err(refusal) => {
                     app.meters.refused(refusal.kind);
+                    tracing::info!(%refusal, "refused");
                     problem::grpc(&refusal).into_http::<tonic::body::Body>().map(Body::new)
                 }
-            }
-        }
+            };
+            tell(answer.headers_mut(), trace);
+            answer
+        };
+        answer.instrument(span)
     })
 }
 

@@ -1,13 +1,16 @@
 //! What an operator does with a running server: its configuration is read again, and a newer program takes its place.
 
-use crate::harness::{COUNTER, Cli, House, STEADY, text, workload};
+use crate::harness::{COUNTER, Cli, House, STEADY, arg, text, workload};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// How often a server makes way while it is asked all the time.
 const UPGRADES: usize = 3;
@@ -174,6 +177,112 @@ fn a_node_takes_no_configuration_that_would_make_it_another_one() {
     assert_eq!(alpha.process.object()["node"], "alpha", "nothing changed, and it goes on");
     house.cli.done(&["actor", "create", "counter", "--class", COUNTER]);
     house.cli.done(&["actor", "resume", "counter"]);
+}
+
+/// Another way to the server; each connection that takes it is told.
+fn relay(to: &str) -> (String, mpsc::Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (addr, to) = (listener.local_addr().expect("an address").to_string(), to.to_owned());
+    let (told, taken) = mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            let far = TcpStream::connect(&to).expect("the server listens");
+            let both = [(near.try_clone(), far.try_clone()), (far.try_clone(), near.try_clone())];
+            for (from, to) in both {
+                let (mut from, mut to) = (from.expect("a descriptor"), to.expect("a descriptor"));
+                // Ends with either end.
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+            // Told once is enough.
+            let _ = told.try_send(());
+        }
+    });
+    (addr, taken)
+}
+
+/// What a page of a process's own listener says, status line and all.
+fn page(addr: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(addr).expect("it listens");
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+fn configure_node(config: &Path, fields: &[(&str, &str)]) {
+    let text: String = fields.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+    std::fs::write(config, text).expect("a file can be written");
+}
+
+#[test]
+fn a_configuration_that_a_node_reads_again_changes_where_it_connects_and_is_observed_and_nothing_else() {
+    let house = House::start("");
+    let cli = &house.cli;
+    let config = cli.file("alpha.toml", "");
+    let data_dir = format!("'{}'", arg(&config.with_file_name("alpha")));
+    let (way, taken) = relay(&house.addr);
+    let (near, far) = (format!("'{}'", house.addr), format!("'{way}'"));
+    let begin =
+        [("name", "'alpha'"), ("data_dir", &data_dir), ("connect", &near), ("workers", "['default/default=1']")];
+    configure_node(&config, &begin);
+    let mut alpha = house.node_configured("alpha", 2, &config);
+    cli.done(&["actor", "create", "counter", "--class", COUNTER]);
+    cli.done(&["actor", "resume", "counter"]);
+    let (tree, before) = (root(cli, "counter"), view(cli, "counter"));
+
+    let [name, data_dir, _, workers] = begin;
+    let good = [name, data_dir, ("connect", &far), workers, ("observe", "'127.0.0.1:0'")];
+    configure_node(&config, &good);
+    alpha.process.signal(Signal::HUP);
+    let again = alpha.process.object();
+    let observed_at = text(&again, "observed_at").to_owned();
+    taken.recv_timeout(Duration::from_secs(30)).expect("it takes the other way");
+    let goes_on = || {
+        assert!(page(&observed_at, "/readyz").starts_with("HTTP/1.1 200"), "{}", page(&observed_at, "/readyz"));
+        assert_eq!(root(cli, "counter"), tree, "its program goes on");
+        let now = view(cli, "counter");
+        assert_eq!((&now["epoch"], &now["binding"]), (&before["epoch"], &before["binding"]));
+    };
+    goes_on();
+
+    for (field, value, said) in [
+        ("name", "'beta'", "name cannot change while the node runs"),
+        ("workers", "['default/default=2']", "workers cannot change while the node runs"),
+        ("data_dir", "'/elsewhere'", "data_dir cannot change while the node runs"),
+        ("server_path", "'/elsewhere'", "server_path cannot change while the node runs"),
+        ("connect", "'nowhere'", "connect: \"nowhere\" is not HOST:PORT"),
+        ("observe", "'0.0.0.0'", "observe: "),
+        ("colour", "'red'", "unknown field `colour`"),
+    ] {
+        let others = good.into_iter().filter(|(name, _)| *name != field);
+        configure_node(&config, &others.chain([(field, value)]).collect::<Vec<_>>());
+        alpha.process.signal(Signal::HUP);
+        let noted = alpha.process.object();
+        assert_eq!(noted["order"], "reload");
+        assert!(text(&noted, "error").contains(said), "{field}: {noted}");
+        let log = alpha.process.complaints();
+        assert!(log.contains("the node goes on as it is") && log.contains(said), "{field}: {log}");
+        goes_on();
+    }
+    cli.done(&["actor", "suspend", "counter"]);
+    cli.done(&["actor", "resume", "counter"]);
+    assert!(cli.done(&["actor", "logs", "counter"]).contains("run 2"), "its state was kept");
+}
+
+#[test]
+fn a_node_that_is_told_to_end_gives_its_actors_to_another_one_long_before_its_lease_is_over() {
+    // Nobody waits for so long here: an actor that waited for the lease would not come.
+    let house = House::start("lease_ms = 120000\nheartbeat_ms = 1000");
+    let (mut alpha, _beta) = (house.node("alpha", 1), house.node("beta", 1));
+    let cli = &house.cli;
+    cli.done(&["actor", "create", "counter", "--class", COUNTER]);
+    cli.done(&["actor", "resume", "counter", "--worker", "default/default/alpha-1"]);
+    let mut changes = cli.start(&["get", "actor/counter", "--watch", "-o", "json"]);
+    alpha.process.terminate();
+    let moved = changes.find("that it runs on beta", |view| view["node"] == "beta" && view["state"] == "running");
+    assert_eq!(moved["epoch"], 2);
+    assert_eq!(alpha.process.ended(), 0);
+    assert!(cli.done(&["actor", "logs", "counter"]).contains("run 2"), "its state came with it");
 }
 
 impl Cli {

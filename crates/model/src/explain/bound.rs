@@ -15,7 +15,8 @@ pub(super) fn follow(chain: &mut Chain, state: &State, actor: &Actor, binding: &
     chain.ok(&format!("{}{leaving}, epoch {}, binding {}", binding.worker, binding.epoch, binding.id));
     let Some(node) = state.nodes.get(&binding.node) else {
         let says = format!("node {} does not exist any more", binding.node);
-        return chain.failed(&says, &says);
+        chain.failed(&says, &says);
+        return chain.advise("The registry contradicts itself; see what else does: credence doctor");
     };
     lease(chain, state, actor, node, now);
     connection(chain, state, node, now);
@@ -52,6 +53,10 @@ fn connection(chain: &mut Chain, state: &State, node: &Node, now: Timestamp) {
         NodeState::Lost => chain.failed(&format!("node {} is not connected", node.name), &format!("{says}, lost")),
         NodeState::Attested => {
             chain.failed(&format!("node {} never connected", node.name), &format!("{}, not connected", node.name));
+            chain.advise(format!(
+                "Start node {0}, or see in its log why it does not connect: credence node --name {0}",
+                node.name
+            ));
         }
     }
 }
@@ -74,7 +79,7 @@ fn socket(chain: &mut Chain, actor: &Actor, binding: &Binding, waited_ms: u64, c
                 UnbindMode::Drop => "dropped",
             };
             chain.failed(&format!("it is being {how}"), &format!("closing: the actor is being {how}"));
-            if mode == UnbindMode::Suspend {
+            if matches!(mode, UnbindMode::Suspend | UnbindMode::Drop) {
                 chain.advise(format!("When it is suspended, resume it: credence actor resume {id}"));
             }
         }

@@ -115,8 +115,8 @@ impl Hub {
                 let (rejoin, rejoined) = mpsc::channel(1);
                 let rejoin = tree.is_none().then_some(rejoin);
                 let reins = adopt(Arc::clone(&self.parts.workshop), notice, identity, (root, socket, tree), rejoined);
-                self.holders
-                    .insert(binding, Held { actor, root: Some(root), reins, running: None, started: true, rejoin });
+                let held = Held { actor, root: Some(root), reins, running: None, started: true, request: None, rejoin };
+                self.holders.insert(binding, held);
             }
             Err(reason) => {
                 tracing::error!(%binding, reason, "a binding cannot be taken over");

@@ -13,6 +13,7 @@ use credence_model::actor::UnbindMode;
 use credence_model::id::{ActorRef, BindingId};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::worker::WorkerKind;
+use credence_telemetry::trace::TraceContext;
 use std::sync::Arc;
 
 impl Hub {
@@ -31,26 +32,39 @@ impl Hub {
         }
     }
 
+    /// What is heard about a binding from now on is because of this request.
+    pub(super) fn note_request(&mut self, binding: BindingId, said: Option<TraceContext>) {
+        let Some(said) = said else { return };
+        match self.holders.get_mut(&binding) {
+            Some(held) => held.request = Some(said.id()),
+            None => drop(self.requests.insert(binding, said.id())),
+        }
+    }
+
     /// The caller of a process binding is known now.
     pub(super) fn hold_process(&mut self, notice: Box<BindNotice>, run: Box<LocalRun>) {
         self.hold(notice, Tenant::Process(run));
     }
 
     fn hold(&mut self, notice: Box<BindNotice>, tenant: Tenant) {
-        let binding = notice.binding;
+        let (binding, request) = (notice.binding, self.requests.remove(&notice.binding));
         match self.identity(&notice) {
             Ok(identity) => {
-                tracing::info!(%binding, actor = %notice.actor, epoch = notice.epoch.0, worker = %notice.worker, "bound");
+                let (epoch, worker) = (notice.epoch.0, &notice.worker);
+                tracing::info!(%binding, request, actor = %notice.actor, epoch, %worker, "bound");
                 let actor = notice.actor.clone();
                 let root = match &tenant {
                     Tenant::Process(run) => Some(run.root),
                     Tenant::Slot => None,
                 };
-                let reins = hold(Arc::clone(&self.parts.workshop), notice, identity, tenant);
-                self.holders.insert(binding, Held { actor, root, reins, running: None, started: false, rejoin: None });
+                // What is done for a binding is a part of the request that led to it.
+                let span = tracing::info_span!("binding", id = %binding, request);
+                let reins = span.in_scope(|| hold(Arc::clone(&self.parts.workshop), notice, identity, tenant));
+                let held = Held { actor, root, reins, running: None, started: false, request, rejoin: None };
+                self.holders.insert(binding, held);
             }
             Err(reason) => {
-                tracing::error!(%binding, reason, "a binding cannot be held");
+                tracing::error!(%binding, request, reason, "a binding cannot be held");
                 if let Tenant::Process(run) = tenant {
                     refuse(&run, Refusal::new(Kind::Unavailable, reason.clone()));
                 }

@@ -11,6 +11,7 @@ use crate::signing::Signing;
 use credence_model::command::Held;
 use credence_model::id::{BindingId, Digest};
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::trace::TraceContext;
 use credence_wire::node as wire;
 use credence_wire::node::{bind_process_result, from_node, to_node};
 use std::sync::Arc;
@@ -48,8 +49,8 @@ impl Hub {
                 }
                 self.step(Input::Closed { stream });
             }
-            StreamEvent::Heard(message) => {
-                if let Err(refusal) = self.heard(stream, *message) {
+            StreamEvent::Heard { message, said } => {
+                if let Err(refusal) = self.heard(stream, *message, said) {
                     tracing::error!(%refusal, "the control plane said something that cannot be understood");
                     self.disconnect(stream);
                 }
@@ -57,7 +58,7 @@ impl Hub {
         }
     }
 
-    fn heard(&mut self, stream: u64, message: to_node::Message) -> Result<(), Refusal> {
+    fn heard(&mut self, stream: u64, message: to_node::Message, said: Option<TraceContext>) -> Result<(), Refusal> {
         match message {
             to_node::Message::Welcome(welcome) => self.welcomed(stream, welcome)?,
             to_node::Message::HeartbeatAck(ack) => {
@@ -68,10 +69,13 @@ impl Hub {
                 self.marks.take(bind.mark.take());
                 let bind = Box::new(protocol::bind(bind)?);
                 self.claim(&bind);
+                self.note_request(bind.binding, said);
                 self.step(Input::Bind { stream, bind });
             }
             to_node::Message::Unbind(unbind) => {
-                self.step(Input::Unbind { stream, unbind: protocol::unbind(&unbind)? });
+                let unbind = protocol::unbind(&unbind)?;
+                self.note_request(unbind.binding, said);
+                self.step(Input::Unbind { stream, unbind });
             }
             to_node::Message::X509Svid(svid) => {
                 let binding =

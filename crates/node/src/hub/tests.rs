@@ -39,7 +39,8 @@ impl Welcomed {
     }
 
     fn hear(&mut self, message: to_node::Message) {
-        self.hub.take(Event::Stream { stream: 1, event: StreamEvent::Heard(Box::new(message)) });
+        self.hub
+            .take(Event::Stream { stream: 1, event: StreamEvent::Heard { message: Box::new(message), said: None } });
     }
 
     /// What it said that is such a message, and was not looked at yet.

@@ -65,6 +65,8 @@ pub(crate) struct House {
     /// HOST:PORT of the server.
     pub(crate) addr: String,
     config: PathBuf,
+    /// What server and nodes are told besides.
+    flags: &'static [&'static str],
     pub(crate) server: Process,
     home: TempDir,
 }
@@ -72,19 +74,28 @@ pub(crate) struct House {
 impl House {
     /// A server with these settings, in TOML, and the classes and the pool of the tests.
     pub(crate) fn start(settings: &str) -> Self {
-        Self::start_at("127.0.0.1", settings, |_| {})
+        Self::start_with("127.0.0.1", settings, &[], |_| {})
     }
 
     /// The same at another address, with a data directory that is prepared first.
     pub(crate) fn start_at(ip: &str, settings: &str, prepare: impl FnOnce(&Path)) -> Self {
+        Self::start_with(ip, settings, &[], prepare)
+    }
+
+    /// The same whose server and nodes write their logs as JSON.
+    pub(crate) fn start_logging() -> Self {
+        Self::start_with("127.0.0.1", "", &["--log-format", "json"], |_| {})
+    }
+
+    fn start_with(ip: &str, settings: &str, flags: &'static [&'static str], prepare: impl FnOnce(&Path)) -> Self {
         let home = home();
         prepare(&home.path().join("server"));
         let config = home.path().join("server.toml");
         configure(&config, "", settings);
-        let (server, started) = Self::serve(&Cli::new(home.path(), None), &config, &format!("{ip}:0"));
+        let (server, started) = Self::serve(&Cli::new(home.path(), None), &config, &format!("{ip}:0"), flags);
         let cli = Cli::new(home.path(), Some(format!("unix:{}", text(&started, "admin_socket"))));
         cli.fed(&["apply", "-f", "-"], &format!("{}{POOL}", objects()));
-        Self { cli, addr: text(&started, "addr").to_owned(), config, server, home }
+        Self { cli, addr: text(&started, "addr").to_owned(), config, flags, server, home }
     }
 
     /// Writes its configuration anew, with more fields before its settings.
@@ -92,8 +103,8 @@ impl House {
         configure(&self.config, fields, settings);
     }
 
-    fn serve(cli: &Cli, config: &Path, listen: &str) -> (Process, Value) {
-        daemon(cli, &["server", "--config", arg(config), "--listen", listen])
+    fn serve(cli: &Cli, config: &Path, listen: &str, flags: &[&str]) -> (Process, Value) {
+        daemon(cli, &[&["server", "--config", arg(config), "--listen", listen], flags].concat())
     }
 
     /// Where the server keeps everything.
@@ -108,7 +119,7 @@ impl House {
 
     /// Starts the server again, on its data and where its nodes look for it.
     pub(crate) fn restart_server(&mut self) {
-        (self.server, _) = Self::serve(&self.cli, &self.config, &self.addr);
+        (self.server, _) = Self::serve(&self.cli, &self.config, &self.addr, self.flags);
     }
 
     /// Starts the server, which must not come up; what it says.
@@ -137,16 +148,29 @@ impl House {
 
     /// The same, in a network namespace if one is named.
     pub(crate) fn node_in(&self, name: &str, workers: u32, addr: &str, namespace: Option<&Path>) -> Node {
-        let (token, data_dir) = (self.home.path().join(format!("{name}.token")), self.home.path().join(name));
+        let (token, data_dir) = (self.token(name, workers), self.home.path().join(name));
+        let workers = format!("default/default={workers}");
+        let arguments = ["node", "--name", name, "--connect", addr, "--worker", &workers];
+        let places = ["--join-token-file", arg(&token), "--data-dir", arg(&data_dir)];
+        let (process, started) = daemon_in(&self.cli, &[&arguments[..], &places, self.flags].concat(), namespace);
+        Node { process, socket: text(&started, "socket").to_owned() }
+    }
+
+    /// Adds a node that is configured by a file.
+    pub(crate) fn node_configured(&self, name: &str, workers: u32, config: &Path) -> Node {
+        let token = self.token(name, workers);
+        let arguments = ["node", "--config", arg(config), "--join-token-file", arg(&token)];
+        let (process, started) = daemon(&self.cli, &[&arguments[..], self.flags].concat());
+        Node { process, socket: text(&started, "socket").to_owned() }
+    }
+
+    fn token(&self, name: &str, workers: u32) -> PathBuf {
+        let token = self.home.path().join(format!("{name}.token"));
         if !token.exists() {
             let pool = format!("default={workers}");
             self.cli.done(&["token", "create", "--node", name, "--pool", &pool, "--out", arg(&token)]);
         }
-        let workers = format!("default/default={workers}");
-        let arguments = ["node", "--name", name, "--connect", addr, "--worker", &workers];
-        let places = ["--join-token-file", arg(&token), "--data-dir", arg(&data_dir)];
-        let (process, started) = daemon_in(&self.cli, &[&arguments[..], &places].concat(), namespace);
-        Node { process, socket: text(&started, "socket").to_owned() }
+        token
     }
 }
 

@@ -34,6 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
+use tracing::Instrument as _;
 
 /// Most messages that wait to be sent to one node.
 const OUTGOING_MAX: usize = 256;
@@ -109,14 +110,16 @@ pub(super) fn open(
 ) -> ReceiverStream<Result<wire::ToNode, Status>> {
     let (out, outgoing) = mpsc::channel(OUTGOING_MAX);
     let opening = app.cell.opening();
-    tokio::spawn(async move {
+    let session = async move {
         let last = out.clone();
         if let Err(refusal) = run(app, &node, opening, from_node, out).await {
             tracing::info!(%node, %refusal, "the stream of a node ended");
             // A node that does not read will not read this either.
             let _ = last.try_send(Err(problem::grpc(&refusal)));
         }
-    });
+    };
+    // What happens on the stream is a part of the request that opened it.
+    tokio::spawn(session.in_current_span());
     ReceiverStream::new(outgoing)
 }
 
