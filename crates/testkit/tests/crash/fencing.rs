@@ -35,14 +35,6 @@ pub(super) struct Leases {
     pub(super) rebinds: usize,
 }
 
-/// A time in which nothing of a node can have reached the server, in milliseconds.
-#[derive(Debug, Clone)]
-pub(super) struct Silence {
-    pub(super) node: String,
-    pub(super) from_ms: u64,
-    pub(super) until_ms: u64,
-}
-
 impl Leases {
     pub(super) fn read(entries: &[Entry]) -> Self {
         let mut leases = Self::default();
@@ -89,11 +81,10 @@ impl Leases {
     }
 
     /// Every contradiction, in words.
-    pub(super) fn judge(&self, watched: &[Watched], sightings: &[Sighting], silences: &[Silence]) -> Vec<String> {
+    pub(super) fn judge(&self, watched: &[Watched], sightings: &[Sighting]) -> Vec<String> {
         let mut found: Vec<_> = watched.iter().flat_map(|watched| self.refusal(watched)).collect();
         found.extend(self.bindings.iter().filter_map(|(binding, told)| self.succession(binding, told)));
         found.extend(sightings.iter().filter_map(|sighting| self.service(sighting)));
-        found.extend(silences.iter().filter_map(|silence| self.silence(silence)));
         found
     }
 
@@ -139,13 +130,6 @@ impl Leases {
         let over_ms = self.heard_by(&told.node, *ended_ms) + self.lease_ms;
         let late_ms = last_asked_ms.checked_sub(over_ms).filter(|late_ms| *late_ms > CLOCKS_APART_MS)?;
         Some(format!("{actor} asked in {binding} {late_ms} ms after its lease was over, and was served"))
-    }
-
-    /// What was to be cut was cut: in the second half, when nothing is under way any more, the node is not heard.
-    fn silence(&self, Silence { node, from_ms, until_ms }: &Silence) -> Option<String> {
-        let middle_ms = from_ms.midpoint(*until_ms);
-        let heard_ms = self.heard_by(node, *until_ms);
-        (heard_ms > middle_ms).then(|| format!("{node} is heard at {heard_ms}, while it is cut off since {from_ms}"))
     }
 
     /// The longest time from when a node was last heard until one of its holders is refused, in milliseconds.
@@ -219,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_new_holder_before_the_lease_is_over_is_found() {
-        let found = |ended, next_ms| leases(ended, Some(next_ms)).judge(&[], &[], &[]).len();
+        let found = |ended, next_ms| leases(ended, Some(next_ms)).judge(&[], &[]).len();
         assert_eq!(found(Some((3600, Outcome::LeaseOver)), 3600), 0);
         assert_eq!(found(Some((3400, Outcome::LeaseOver)), 3400), 1, "within the margin");
         assert_eq!(found(Some((2000, Outcome::Dropped)), 2000), 0, "the node said that it is over");
@@ -229,17 +213,10 @@ mod tests {
 
     #[test]
     fn a_program_that_is_served_after_the_lease_is_found() {
-        let found = |outcome, asked_ms| leases(Some((3620, outcome)), None).judge(&[], &[asked(asked_ms)], &[]).len();
+        let found = |outcome, asked_ms| leases(Some((3620, outcome)), None).judge(&[], &[asked(asked_ms)]).len();
         assert_eq!(found(Outcome::LeaseOver, 3400), 0);
         assert_eq!(found(Outcome::LeaseOver, 3510), 1);
         assert_eq!(found(Outcome::Stopped, 3510), 0, "the node was there");
-    }
-
-    #[test]
-    fn a_node_that_is_heard_while_it_is_cut_off_is_found() {
-        let silence = |from_ms, until_ms| Silence { node: "n".into(), from_ms, until_ms };
-        assert_eq!(leases(None, None).silence(&silence(1300, 2000)), None, "it was under way");
-        assert!(leases(None, None).silence(&silence(1100, 1500)).is_some());
     }
 
     #[test]

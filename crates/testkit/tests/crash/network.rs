@@ -1,12 +1,16 @@
 //! Two ways from a node to the server that can be cut: a relay, and a network of their own.
 
 use crate::harness::Process;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A hardware address that nobody has.
 const NOBODY: &str = "02:00:00:00:00:00";
@@ -49,6 +53,18 @@ impl Link {
 
     pub(super) fn namespace(&self) -> PathBuf {
         format!("/proc/{}/ns/net", self.holder.pid()).into()
+    }
+
+    /// Whether a new connection to an address comes about from inside.
+    pub(super) fn passes(&self, addr: &str, within: Duration) -> bool {
+        let addr = addr.parse().expect("an address");
+        let namespace = File::open(self.namespace()).expect("its holder lives");
+        // Only this thread goes there, and it ends at once.
+        let probe = std::thread::spawn(move || {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may");
+            TcpStream::connect_timeout(&addr, within).is_ok()
+        });
+        probe.join().expect("a connection is made or not")
     }
 
     /// Takes the node's interface down, or up again. No connection is told.

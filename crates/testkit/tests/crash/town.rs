@@ -1,7 +1,6 @@
 //! A server, two nodes behind ways that can be cut, and what can happen to them.
 
 use super::disk::Disk;
-use super::fencing::Silence;
 use super::load::Record;
 use super::misfortune::{Kind, Means, Seed};
 use super::network::{Link, Relay};
@@ -27,6 +26,9 @@ const DISK_ILL_MS: u64 = 800;
 /// How long it may take until nobody is on the way any more, or the server says how it is, in seconds.
 const CALM_SECS_MAX: u64 = 90;
 const WORKERS: u32 = 5;
+/// How long a new connection may take on a way that is there, and after how long it is believed that there is none.
+const PASSES_WITHIN: Duration = Duration::from_secs(10);
+const LOST_AFTER: Duration = Duration::from_millis(300);
 /// What a server says that cannot open its journal.
 const NOT_RECOVERED: &str = "the journal is not recovered";
 
@@ -36,7 +38,6 @@ pub(super) struct Town {
     beacons: PathBuf,
     disk: Option<Disk>,
     watched: Vec<Watched>,
-    silences: Vec<Silence>,
     outages: Vec<Outage>,
     /// How many processes were sent SIGKILL.
     pub(super) kills: usize,
@@ -76,8 +77,8 @@ impl Town {
             let way = link.map_or_else(|| Way::Relay(Relay::open(&house.addr)), Way::Link);
             Quarter { name: name.to_owned(), node: way.start(&house, name), way }
         });
-        let (watched, silences, outages) = (Vec::new(), Vec::new(), Vec::new());
-        Self { house, quarters: quarters.into(), beacons, disk, watched, silences, outages, kills: 0, kept }
+        let (watched, outages) = (Vec::new(), Vec::new());
+        Self { house, quarters: quarters.into(), beacons, disk, watched, outages, kills: 0, kept }
     }
 
     pub(super) fn cli(&self) -> Cli {
@@ -102,7 +103,7 @@ impl Town {
             }),
             Kind::NodeStopped => self.watching(one, |town| {
                 town.quarters[one].node.process.signal(Signal::STOP);
-                town.silence(one);
+                pass(Duration::from_millis(OVER_MS));
                 town.quarters[one].node.process.signal(Signal::CONT);
             }),
             Kind::NodeCutOff
@@ -159,20 +160,10 @@ impl Town {
         let places: Vec<_> = (0..self.quarters.len()).filter(|place| fit(&self.quarters[*place])).collect();
         let one = places[chance.below(places.len())];
         self.watching(one, |town| {
-            town.quarters[one].way.cut(kind, true);
-            match kind {
-                Kind::PacketsToNodeLost => pass(Duration::from_millis(OVER_MS)),
-                _ => town.silence(one),
-            }
-            town.quarters[one].way.cut(kind, false);
+            town.quarters[one].way.cut(kind, true, &town.house.addr);
+            pass(Duration::from_millis(OVER_MS));
+            town.quarters[one].way.cut(kind, false, &town.house.addr);
         });
-    }
-
-    /// Lets the lease of a node that cannot be heard pass.
-    fn silence(&mut self, one: usize) {
-        let (node, from_ms) = (self.quarters[one].name.clone(), now_ms());
-        pass(Duration::from_millis(OVER_MS));
-        self.silences.push(Silence { node, from_ms, until_ms: now_ms() });
     }
 
     fn fill_the_disk(&mut self) {
@@ -271,9 +262,8 @@ impl Town {
             let page = journal.read(Index(entries.len() as u64 + 1), 1000).expect("the journal can be read");
             entries.extend(page.iter().map(|(_, bytes)| Entry::decode(bytes).expect("an entry")));
         }
-        let (watched, silences) = (std::mem::take(&mut self.watched), std::mem::take(&mut self.silences));
-        let outages = std::mem::take(&mut self.outages);
-        Evidence { views, sightings, verdicts, entries, watched, silences, outages }
+        let (watched, outages) = (std::mem::take(&mut self.watched), std::mem::take(&mut self.outages));
+        Evidence { views, sightings, verdicts, entries, watched, outages }
     }
 
     /// Leaves everything where it is, to be looked at.
@@ -302,11 +292,14 @@ impl Way {
     fn start(&self, house: &House, name: &str) -> Node {
         match self {
             Self::Relay(relay) => house.node_at(name, WORKERS, &relay.addr),
-            Self::Link(link) => house.node_in(name, WORKERS, &house.addr, Some(&link.namespace())),
+            Self::Link(link) => {
+                assert!(link.passes(&house.addr, PASSES_WITHIN), "there is no way from {name} to the server");
+                house.node_in(name, WORKERS, &house.addr, Some(&link.namespace()))
+            }
         }
     }
 
-    fn cut(&self, kind: Kind, is_cut: bool) {
+    fn cut(&self, kind: Kind, is_cut: bool, addr: &str) {
         match (self, kind) {
             (Self::Relay(relay), _) => relay.cut(is_cut),
             (Self::Link(link), Kind::LinkDown) => link.set_down(is_cut),
@@ -318,6 +311,9 @@ impl Way {
                     link.lose_to_node(is_cut);
                 }
             }
+        }
+        if let (Self::Link(link), true) = (self, is_cut) {
+            assert!(!link.passes(addr, LOST_AFTER), "{kind:?} cuts nothing");
         }
     }
 }

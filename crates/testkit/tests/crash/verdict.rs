@@ -1,7 +1,7 @@
 //! Whether what the clients were told, what the programs saw, what the registry says and what the journal holds is one
 //! story.
 
-use super::fencing::{Leases, Silence};
+use super::fencing::Leases;
 use super::load::{Deed, Record};
 use super::tool::Watched;
 use crate::harness::text;
@@ -36,7 +36,6 @@ pub(super) struct Evidence {
     pub(super) entries: Vec<Entry>,
     /// What a tool server was answered about those whose node was killed, stopped or cut off.
     pub(super) watched: Vec<Watched>,
-    pub(super) silences: Vec<Silence>,
     pub(super) outages: Vec<Outage>,
 }
 
@@ -64,7 +63,7 @@ pub(super) fn judge(records: &[Record], evidence: &Evidence) -> Vec<String> {
     found.extend(registry(records, &evidence.views));
     found.extend(holders(&evidence.sightings));
     found.extend(credentials(evidence));
-    found.extend(Leases::read(&evidence.entries).judge(&evidence.watched, &evidence.sightings, &evidence.silences));
+    found.extend(Leases::read(&evidence.entries).judge(&evidence.watched, &evidence.sightings));
     found.extend(outages(records, &evidence.outages));
     found
 }
@@ -220,7 +219,6 @@ mod tests {
             verdicts: BTreeMap::from([("1".to_owned(), false), ("2".to_owned(), true)]),
             entries: Vec::new(),
             watched: Vec::new(),
-            silences: Vec::new(),
             outages: Vec::new(),
         };
         assert_eq!(credentials(&evidence), Vec::<String>::new());
