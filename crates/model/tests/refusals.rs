@@ -2,11 +2,15 @@
 
 use crate::world::{World, actor, apply_class, apply_pool, held, name, spec, worker};
 use credence_model::actor::Outcome;
+use credence_model::apply::apply;
 use credence_model::caller::Caller;
-use credence_model::command::{Command, Held, Report, Request};
+use credence_model::class::LIST_ITEMS_MAX;
+use credence_model::command::{ANSWERS_MAX, Answer, Command, Held, REASON_BYTES_MAX, Report, Request};
+use credence_model::event::{Entry, Event, FORMAT};
 use credence_model::id::{ActorId, Digest, Epoch};
-use credence_model::label::Labels;
-use credence_model::node::PoolGrant;
+use credence_model::label::{LABEL_TEXT_BYTES_MAX, LABELS_MAX, Labels};
+use credence_model::node::{GRANTS_MAX, PoolGrant, WORKERS_PER_GRANT_MAX};
+use credence_model::pool::SHARE_WITH_MAX;
 use credence_model::refusal::Kind;
 use serde_json::json;
 
@@ -277,4 +281,96 @@ fn a_queue_that_is_full_says_when_to_try_again() {
     refused(&mut world, now, Kind::Unavailable, "no worker is free");
     world.resume("a").unwrap();
     refused(&mut world, resume("b"), Kind::Unavailable, "which is the limit");
+}
+
+/// `count` labels whose keys have so many characters.
+fn labels(count: usize, characters: usize) -> Labels {
+    (0..count).map(|nth| (format!("{nth:0>characters$}"), "x".to_owned())).collect()
+}
+
+fn with_labels(labels: Labels) -> Command {
+    let Command::ApplyPool { pool, spec, if_version, .. } = apply_pool() else { unreachable!() };
+    Command::ApplyPool { pool, labels, spec, if_version }
+}
+
+fn sharing(count: usize) -> Command {
+    let Command::ApplyPool { pool, labels, mut spec, if_version } = apply_pool() else { unreachable!() };
+    spec.share_with = (0..count).map(|nth| format!("n{nth}").parse().unwrap()).collect();
+    Command::ApplyPool { pool, labels, spec, if_version }
+}
+
+fn granting(pools: usize, workers_max: u32) -> Command {
+    let grant = |nth| PoolGrant { pool: format!("finance/p{nth}").parse().unwrap(), workers_max };
+    let grants = (0..pools).map(grant).collect();
+    Command::CreateJoinToken { token: Digest::of(b"new"), node: None, grants, ttl_secs: 60 }
+}
+
+fn reason(bytes: usize) -> Option<String> {
+    Some("x".repeat(bytes))
+}
+
+/// A class with one list of so many items.
+fn listing(list: &str, item: &serde_json::Value, count: usize) -> Command {
+    let mut spec = serde_json::to_value(spec()).unwrap();
+    let numbered = |nth: usize| item.to_string().replace('#', &nth.to_string());
+    let items = (0..count).map(|nth| serde_json::from_str(&numbered(nth)).unwrap());
+    *spec.pointer_mut(list).unwrap() = serde_json::Value::Array(items.collect());
+    apply_class(serde_json::from_value(spec).unwrap())
+}
+
+#[test]
+fn what_is_counted_or_measured_is_taken_up_to_its_limit_and_refused_beyond_it() {
+    let mut furnished = World::furnished();
+    for nth in 0..=GRANTS_MAX {
+        let Command::ApplyPool { labels, spec, if_version, .. } = apply_pool() else { unreachable!() };
+        let pool = format!("finance/p{nth}").parse().unwrap();
+        furnished.ok(Command::ApplyPool { pool, labels, spec, if_version });
+    }
+    furnished.create("a");
+    let check = |limit: usize, command: &dyn Fn(usize) -> Command, words: &str| {
+        furnished.clone().ok(command(limit));
+        refused(&mut furnished.clone(), command(limit + 1), Kind::Malformed, words);
+    };
+    check(LABELS_MAX, &|count| with_labels(labels(count, 3)), "metadata.labels: more than 64 labels");
+    check(LABEL_TEXT_BYTES_MAX, &|bytes| with_labels(labels(1, bytes)), "at most 128 letters");
+    let value = |bytes| with_labels(Labels::from([("k".to_owned(), "x".repeat(bytes))]));
+    check(LABEL_TEXT_BYTES_MAX, &value, "at most 128 letters");
+    check(SHARE_WITH_MAX, &sharing, "spec.shareWith: more than 256 namespaces");
+    check(GRANTS_MAX, &|count| granting(count, 1), "a join token grants from 1 to 64 pools");
+    let workers = |count| granting(1, u32::try_from(count).unwrap());
+    check(WORKERS_PER_GRANT_MAX as usize, &workers, "pools[0].workers_max: 4097 is not from 0 to 4096");
+    let (terminate, quarantine) = (
+        |bytes| Command::TerminateActor { actor: actor("a"), reason: reason(bytes) },
+        |bytes| Command::QuarantineActor { actor: actor("a"), reason: reason(bytes) },
+    );
+    check(REASON_BYTES_MAX, &terminate, "reason: longer than 512 bytes");
+    check(REASON_BYTES_MAX, &quarantine, "reason: longer than 512 bytes");
+    for (list, item, field) in [
+        ("/models", json!({ "model": "m#" }), "spec.models"),
+        ("/skills", json!({ "name": "s#" }), "spec.skills"),
+        ("/tools", json!({ "name": "t#" }), "spec.tools"),
+        ("/runtime/command", json!("c#"), "spec.runtime.command"),
+        ("/runtime/env", json!({ "name": "E#", "value": "" }), "spec.runtime.env"),
+        ("/runtime/passEnv", json!("P#"), "spec.runtime.passEnv"),
+    ] {
+        let words = format!("{field}: more than 256 items");
+        check(LIST_ITEMS_MAX, &|count| listing(list, &item, count), &words);
+    }
+}
+
+#[test]
+fn so_many_answers_are_remembered_and_the_oldest_is_forgotten_for_a_new_one() {
+    let mut world = World::furnished();
+    let class = "finance/expense-agent".parse().unwrap();
+    let command = Command::CreateActor { class, id: None, labels: Labels::new() };
+    let request = Request { caller: Caller::Local { uid: 0 }, idempotency_key: Some("first".to_owned()), command };
+    world.request(&request).unwrap();
+    for nth in 1..=ANSWERS_MAX {
+        assert!(nth % (ANSWERS_MAX / 4) != 0 || world.decide(&request).unwrap().events.is_empty(), "it is remembered");
+        let (key, command) = (Digest::of(&nth.to_be_bytes()), Digest::of(b"command"));
+        let (index, at) = (world.state.last_index + 1, world.state.last_at);
+        let event = Event::CommandAnswered { key, command, answer: Answer::Done {} };
+        apply(&mut world.state, &Entry { format: FORMAT, index, at, caller: Caller::System, event });
+    }
+    assert!(!world.decide(&request).unwrap().events.is_empty(), "it is as if it had never been asked");
 }
