@@ -1,7 +1,7 @@
 //! The cell on its thread: overload, failures of the journal, restarts.
 
-use crate::fixture::{apply_class, apply_pool, by_admin, cell, cell_on, create, replayed, retried, spec};
-use credence_control::{BATCH_REQUESTS_MAX, Cell, LANE_QUEUED_MAX, LIMITS};
+use crate::fixture::{apply_class, apply_pool, by_admin, cell, cell_on, create, hits, replayed, retried, spec};
+use credence_control::{BATCH_REQUESTS_MAX, Cell, LANE_QUEUED_MAX, QUEUED_MAX};
 use credence_journal::{
     Fault, Fence, Index, Journal, JournalError, MemoryDisk, MemoryJournal, Obstacle, Recovered, StoreSnapshot,
 };
@@ -37,10 +37,6 @@ async fn blocked(cell: &Cell) -> (tokio::task::JoinHandle<Result<(), Refusal>>, 
     (blocked, go_on)
 }
 
-fn hits(name: &str) -> u64 {
-    LIMITS.iter().find(|limit| limit.name == name).unwrap().hits()
-}
-
 #[tokio::test]
 async fn beyond_its_queue_a_namespace_is_refused_and_told_when_to_come_again_and_others_are_served() {
     let disk = MemoryDisk::new();
@@ -69,6 +65,41 @@ async fn beyond_its_queue_a_namespace_is_refused_and_told_when_to_come_again_and
     assert_eq!(actors, LANE_QUEUED_MAX, "everything that was taken was done, and nothing else");
     assert_eq!(disk.last().0, cell.read(|state| state.last_index).await.unwrap());
     cell.stop().await;
+}
+
+#[tokio::test]
+async fn when_all_queues_are_full_the_longest_makes_room_for_a_new_one() {
+    let disk = MemoryDisk::new();
+    let cell = cell(&disk);
+    furnish(&cell).await;
+    let (held, go_on) = blocked(&cell).await;
+    let of = |namespace: usize| {
+        let class = format!("n{namespace}/none").parse().unwrap();
+        by_admin(Command::CreateActor { class, id: None, labels: Labels::new() })
+    };
+    let namespaces = QUEUED_MAX / LANE_QUEUED_MAX;
+    let mut waiting: Vec<_> = (0..QUEUED_MAX).map(|nth| Box::pin(cell.submit(of(nth % namespaces)))).collect();
+    assert!(waiting.iter_mut().all(|future| poll(future.as_mut()).is_pending()));
+    let before = hits("cell_queue");
+    let mut new = Box::pin(cell.submit(by_admin(create("a-1"))));
+    assert!(poll(new.as_mut()).is_pending(), "it has a place");
+    assert!(hits("cell_queue") > before);
+    let displaced: Vec<_> = waiting.iter_mut().filter_map(|future| ready(poll(future.as_mut()))).collect();
+    let [Err(refusal)] = &displaced[..] else { panic!("one gives way: {}", displaced.len()) };
+    assert_eq!(refusal.kind, Kind::Unavailable);
+    assert!(refusal.message.contains("limit") && refusal.retry_after_ms.is_some(), "{refusal}");
+    drop(waiting);
+    go_on.send(()).unwrap();
+    held.await.unwrap().unwrap();
+    new.await.unwrap();
+    cell.stop().await;
+}
+
+fn ready<T>(polled: Poll<T>) -> Option<T> {
+    match polled {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
 }
 
 #[tokio::test]

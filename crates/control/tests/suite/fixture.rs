@@ -1,6 +1,6 @@
 //! Requests to try, and a registry whose clock and randomness are set by hand.
 
-use credence_control::{Cell, Edge, Registry, StartReport};
+use credence_control::{Cell, Edge, LIMITS, Registry, StartReport};
 use credence_journal::{Journal, MemoryDisk, MemoryJournal};
 use credence_model::apply::apply;
 use credence_model::caller::Caller;
@@ -99,6 +99,11 @@ pub(crate) fn large_class(bytes: usize) -> Command {
 
 pub(crate) fn actor(id: &str) -> ActorRef {
     format!("finance/{id}").parse().unwrap()
+}
+
+/// How often a limit was reached.
+pub(crate) fn hits(name: &str) -> u64 {
+    LIMITS.iter().find(|limit| limit.name == name).unwrap().hits()
 }
 
 pub(crate) fn create(id: &str) -> Command {

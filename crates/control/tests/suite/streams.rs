@@ -1,7 +1,7 @@
 //! The streams of nodes, as the cell sees them: told in order, replaced, cut.
 
 use crate::fixture::{
-    alpha, apply_class, apply_pool, attest, by_admin, cell, create, held, join_token, keys, report, resume, spec,
+    alpha, apply_class, apply_pool, attest, by_admin, cell, create, held, hits, join_token, keys, report, resume, spec,
     suspend, worker,
 };
 use credence_control::{Attachment, Cell, DIRECTIVES_QUEUED_MAX, Directed};
@@ -130,6 +130,7 @@ async fn every_stream_ends_when_a_write_failed_since_nobody_knows_what_was_told(
 async fn a_node_that_does_not_read_is_cut_and_the_cell_goes_on() {
     let cell = furnished(&MemoryDisk::new()).await;
     let mut attachment = attach(&cell).await;
+    let before = hits("node_directives");
     let mut told = 0;
     for nth in 1.. {
         cell.submit(report(1, keys(nth * 10, 1))).await.unwrap();
@@ -151,5 +152,6 @@ async fn a_node_that_does_not_read_is_cut_and_the_cell_goes_on() {
         heard += 1;
     }
     assert_eq!(heard, DIRECTIVES_QUEUED_MAX);
+    assert!(hits("node_directives") > before);
     cell.stop().await;
 }
