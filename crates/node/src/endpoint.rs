@@ -31,11 +31,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-mod activity;
 pub(crate) mod desk;
 pub(crate) mod listener;
 mod metadata;
-mod patience;
 mod presence;
 mod route;
 mod socket;

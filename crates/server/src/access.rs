@@ -14,14 +14,14 @@ use crate::protocol::node::NodeApi;
 use crate::route::{Ask, Route, route};
 use crate::who::Who;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use credence_model::refusal::{Kind, Refusal};
 use credence_telemetry::trace::{self, TraceContext};
 use credence_wire::node::node_service_server::NodeServiceServer;
 use http::{HeaderMap, HeaderValue, Method};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
@@ -32,6 +32,8 @@ pub struct Rpc {
     pub path: &'static str,
     /// Who may call it.
     pub who: Who,
+    /// Whether it takes one message and no stream of them.
+    pub takes_one: bool,
     /// What it does, in one line.
     pub does: &'static str,
 }
@@ -41,17 +43,25 @@ pub const RPCS: [Rpc; 4] = [
     Rpc {
         path: "/credence.node.v1.NodeService/Attest",
         who: Who::Anyone,
+        takes_one: true,
         does: "lets a new node in, once, for its join token",
     },
-    Rpc { path: "/credence.node.v1.NodeService/Connect", who: Who::Node, does: "the one stream of a node" },
+    Rpc {
+        path: "/credence.node.v1.NodeService/Connect",
+        who: Who::Node,
+        takes_one: false,
+        does: "the one stream of a node",
+    },
     Rpc {
         path: "/credence.node.v1.NodeService/PutArchive",
         who: Who::Node,
+        takes_one: false,
         does: "stores the state of an actor that is bound to the calling node",
     },
     Rpc {
         path: "/credence.node.v1.NodeService/ReadArchive",
         who: Who::Node,
+        takes_one: true,
         does: "reads the state of an actor that is bound to the calling node",
     },
 ];
@@ -72,7 +82,8 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(api::hold::routes());
     routes.extend(api::status::routes());
     routes.extend(api::invariant::routes());
-    routes.push(route(Method::GET, "/openapi.json", Who::Anyone, "describes this API (OpenAPI 3.1)", describe));
+    let does = "describes this API (OpenAPI 3.1)";
+    routes.push(route(Method::GET, "/openapi.json", Who::Anyone, does, describe).document(described));
     routes
 }
 
@@ -89,6 +100,12 @@ pub fn table() -> String {
 
 async fn describe(_: Ask) -> Result<serde_json::Value, Refusal> {
     Ok(openapi_document())
+}
+
+/// Written once: anybody may ask for it, as often as they like.
+fn described() -> Bytes {
+    static WRITTEN: OnceLock<Bytes> = OnceLock::new();
+    WRITTEN.get_or_init(|| openapi_document().to_string().into()).clone()
 }
 
 /// The OpenAPI document of these rows.
@@ -191,6 +208,10 @@ async fn call(
 ) -> Result<Response, Refusal> {
     let standing: Standing = input::peer(&request)?.standing(app).await?;
     standing.require(rpc.who)?;
+    if rpc.takes_one {
+        let (parts, body) = request.into_parts();
+        request = http::Request::from_parts(parts, Body::from(input::whole(body, app.limits.body_time).await?));
+    }
     request.extensions_mut().insert(standing);
     match service.oneshot(request).await {
         Ok(response) => Ok(response.map(Body::new)),

@@ -5,6 +5,7 @@ use crate::archive::Archives;
 use crate::attest_limit::AttestLimit;
 use crate::call::Calls;
 use crate::clock::Clock;
+use crate::limits::Limits;
 use crate::mark::Marks;
 use crate::meter::Meters;
 use crate::signer::Signer;
@@ -28,6 +29,8 @@ pub(crate) struct App {
     pub(crate) signer: Signer,
     /// What it counts.
     pub(crate) meters: Meters,
+    /// How much and how long.
+    pub(crate) limits: Limits,
     /// The time.
     pub(crate) clock: Clock,
     /// State archives.

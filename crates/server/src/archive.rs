@@ -5,9 +5,9 @@
 //!
 //! It deliberately knows nothing of what is inside: the node packs and unpacks.
 
+use crate::limits::ARCHIVE_BYTES;
 use credence_model::id::{ActorRef, Digest};
 use credence_model::refusal::{Kind, Refusal};
-use credence_telemetry::limit::Limit;
 use sha2::Digest as _;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -17,11 +17,6 @@ use thiserror::Error;
 use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt as _;
 
-/// Largest archive, in bytes.
-pub const ARCHIVE_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// An archive is too large.
-pub(crate) static ARCHIVE_BYTES: Limit = Limit::new("archive_bytes", ARCHIVE_BYTES_MAX, "bytes", "refused: limited");
-
 /// Begins the name of a file that is still being written.
 const ASIDE_PREFIX: &str = ".incoming-";
 
@@ -30,6 +25,7 @@ const ASIDE_PREFIX: &str = ".incoming-";
 pub(crate) struct Archives {
     dir: PathBuf,
     next_aside: AtomicU64,
+    bytes_max: u64,
 }
 
 /// An archive that is being written. Dropping it leaves nothing behind.
@@ -40,14 +36,15 @@ pub(crate) struct Incoming {
     to: PathBuf,
     digest: sha2::Sha256,
     bytes: u64,
+    bytes_max: u64,
 }
 
 /// Why an archive could not be stored or read.
 #[derive(Debug, Error)]
 pub(crate) enum ArchiveError {
-    /// It is larger than [`ARCHIVE_BYTES_MAX`].
-    #[error("the state archive is larger than {ARCHIVE_BYTES_MAX} bytes; keep less in the actor's working directory")]
-    TooLarge,
+    /// It is larger than so many bytes.
+    #[error("the state archive is larger than {0} bytes; keep less in the actor's working directory")]
+    TooLarge(u64),
     /// There is none of this digest for this actor.
     #[error("there is no such state archive of this actor")]
     Missing,
@@ -65,7 +62,7 @@ pub(crate) enum ArchiveError {
 impl From<ArchiveError> for Refusal {
     fn from(error: ArchiveError) -> Self {
         let kind = match &error {
-            ArchiveError::TooLarge => Kind::Limited,
+            ArchiveError::TooLarge(_) => Kind::Limited,
             ArchiveError::Missing => Kind::NotFound,
             ArchiveError::Disk { doing, source } => {
                 tracing::error!(%source, "a state archive could not be {doing}");
@@ -77,8 +74,9 @@ impl From<ArchiveError> for Refusal {
 }
 
 impl Archives {
-    /// Opens the directory, makes it if it is missing, and removes what a crash left half written.
-    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+    /// Opens the directory, makes it if it is missing, and removes what a crash left half written. An archive has at most
+    /// `bytes_max`.
+    pub(crate) fn open(dir: &Path, bytes_max: u64) -> io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         // What actors wrote is nobody else's, whatever the directory above allows.
         std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
@@ -88,7 +86,7 @@ impl Archives {
                 std::fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self { dir: dir.to_owned(), next_aside: AtomicU64::new(0) })
+        Ok(Self { dir: dir.to_owned(), next_aside: AtomicU64::new(0), bytes_max })
     }
 
     /// Begins to write an archive of this actor.
@@ -98,7 +96,7 @@ impl Archives {
         let number = self.next_aside.fetch_add(1, Ordering::Relaxed);
         let aside = Aside(self.dir.join(format!("{ASIDE_PREFIX}{number}")));
         let file = File::create(&aside.0).await.map_err(|source| disk("written", source))?;
-        Ok(Incoming { file, aside, to, digest: sha2::Sha256::new(), bytes: 0 })
+        Ok(Incoming { file, aside, to, digest: sha2::Sha256::new(), bytes: 0, bytes_max: self.bytes_max })
     }
 
     /// Whether this actor has this archive.
@@ -149,9 +147,9 @@ impl Incoming {
     /// Writes the next part.
     pub(crate) async fn write(&mut self, part: &[u8]) -> Result<(), ArchiveError> {
         self.bytes = self.bytes.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
-        if self.bytes > ARCHIVE_BYTES_MAX {
+        if self.bytes > self.bytes_max {
             ARCHIVE_BYTES.hit();
-            return Err(ArchiveError::TooLarge);
+            return Err(ArchiveError::TooLarge(self.bytes_max));
         }
         self.digest.update(part);
         self.file.write_all(part).await.map_err(|source| disk("written", source))
@@ -200,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn an_archive_is_read_back_by_its_own_actor_and_by_no_other() {
         let dir = tempfile::tempdir().expect("a directory");
-        let archives = Archives::open(dir.path()).expect("opened");
+        let archives = Archives::open(dir.path(), 1024).expect("opened");
         let mut incoming = archives.begin(&actor("a/one")).await.expect("begun");
         for part in [&b"hel"[..], b"lo"] {
             incoming.write(part).await.expect("written");
@@ -218,12 +216,12 @@ mod tests {
     #[tokio::test]
     async fn an_archive_that_was_not_finished_leaves_nothing_behind() {
         let dir = tempfile::tempdir().expect("a directory");
-        let archives = Archives::open(dir.path()).expect("opened");
+        let archives = Archives::open(dir.path(), 1024).expect("opened");
         let mut incoming = archives.begin(&actor("a/one")).await.expect("begun");
         incoming.write(b"half").await.expect("written");
         drop(incoming);
         std::fs::write(dir.path().join(".incoming-7"), "left by a crash").expect("written");
-        Archives::open(dir.path()).expect("opened again");
+        Archives::open(dir.path(), 1024).expect("opened again");
         let left: Vec<_> =
             std::fs::read_dir(dir.path()).expect("a directory").flatten().map(|e| e.file_name()).collect();
         assert_eq!(left, ["a"], "only the actor's own, empty directory is left");

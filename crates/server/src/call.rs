@@ -1,19 +1,13 @@
 //! Questions to nodes: what only the node has (an actor's output, a command beside it), asked over its open stream.
 
+use crate::limits::{QUESTIONS, QUESTIONS_WAITING_MAX};
 use credence_model::id::NodeName;
 use credence_model::refusal::{Kind, Refusal};
-use credence_telemetry::limit::Limit;
 use credence_wire::node::{call, reply};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-
-/// Most questions to one node that were not yet sent.
-pub(crate) const QUESTIONS_WAITING_MAX: usize = 64;
-/// A node does not take its questions.
-pub(crate) static QUESTIONS: Limit =
-    Limit::new("node_questions", QUESTIONS_WAITING_MAX as u64, "questions", "refused: unavailable");
 
 /// The open streams by node: who wants something asks here.
 #[derive(Debug, Default)]

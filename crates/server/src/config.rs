@@ -2,6 +2,7 @@
 //!
 //! There is no switch that makes the server insecure: TLS, client identities and the authorization table are always on.
 
+use crate::limits::Limits;
 use credence_credential::key::KeyAlgorithm;
 use credence_credential::key_file::Passphrase;
 use credence_model::refusal::Refusal;
@@ -105,6 +106,8 @@ pub struct Config {
     pub algorithm: KeyAlgorithm,
     /// Whether an intermediate signs.
     pub intermediate: bool,
+    /// How much and how long; never in the file.
+    pub limits: Limits,
     /// What the authority's keys are encrypted with on disk; never in the file.
     pub passphrase: Option<Arc<Passphrase>>,
 }
@@ -166,6 +169,7 @@ impl ConfigFile {
             admin_uids: check_count("admin_uids", self.admin_uids, ADMINS_MAX)?,
             algorithm: self.authority.algorithm,
             intermediate: self.authority.intermediate,
+            limits: Limits::default(),
             passphrase: None,
         })
     }

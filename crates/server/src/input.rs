@@ -1,11 +1,11 @@
 //! How the parts of a request are read: strictly, within limits, and naming what was wrong.
 
 use crate::caller::Peer;
-use axum::body::Body;
+use crate::limits::{BODY_BYTES, BODY_BYTES_MAX, BODY_TIME};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts as _, Query, RawPathParams};
 use credence_model::command::IDEMPOTENCY_KEY_BYTES_MAX;
 use credence_model::refusal::{Kind, Refusal};
-use credence_telemetry::limit::Limit;
 use credence_telemetry::trace::{self, TraceContext};
 use http::request::Parts;
 use http::{HeaderMap, Uri, header};
@@ -13,15 +13,6 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use std::error::Error as _;
 use std::time::Duration;
-
-/// Largest body of a request, in bytes.
-pub const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// How long a body may take to arrive, in seconds.
-pub const BODY_TIMEOUT_SECS: u64 = 30;
-/// A body is too large.
-pub(crate) static BODY_BYTES: Limit = Limit::new("body_bytes", BODY_BYTES_MAX as u64, "bytes", "refused: limited");
-/// A body is too slow.
-pub(crate) static BODY_TIME: Limit = Limit::new("body_time", BODY_TIMEOUT_SECS, "seconds", "refused: malformed");
 
 /// The header that names a retry of the same command.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -63,22 +54,26 @@ pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
     })
 }
 
-/// The body; an empty one counts as an object without members.
-pub(crate) async fn body<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
+/// The whole of a body, of a bounded size and within this time.
+pub(crate) async fn whole(body: Body, at_most: Duration) -> Result<Bytes, Refusal> {
     let collect = Limited::new(body, BODY_BYTES_MAX).collect();
-    let late = || {
+    let late = |_| {
         BODY_TIME.hit();
-        Refusal::new(Kind::Malformed, format!("the body did not arrive within {BODY_TIMEOUT_SECS} s")).field("body")
+        malformed("body", format!("it did not arrive within {} s", at_most.as_secs()))
     };
-    let bytes = tokio::time::timeout(Duration::from_secs(BODY_TIMEOUT_SECS), collect).await.map_err(|_| late())?;
-    let bytes = bytes.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+    let collected = tokio::time::timeout(at_most, collect).await.map_err(late)?;
+    let collected = collected.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
         Some(_) => {
             BODY_BYTES.hit();
             Refusal::new(Kind::Limited, format!("the body is larger than {BODY_BYTES_MAX} bytes")).field("body")
         }
         None => malformed("body", "it broke off"),
     })?;
-    let bytes = bytes.to_bytes();
+    Ok(collected.to_bytes())
+}
+
+/// What a body says; an empty one counts as an object without members.
+pub(crate) fn body<T: DeserializeOwned>(headers: &HeaderMap, bytes: &Bytes) -> Result<T, Refusal> {
     if bytes.is_empty() {
         return json(b"{}");
     }
@@ -86,7 +81,7 @@ pub(crate) async fn body<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -
     if !content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
         return Err(malformed("Content-Type", "the body must be application/json"));
     }
-    json(&bytes)
+    json(bytes)
 }
 
 /// Reads JSON: unknown and repeated members are refused, and the path to the wrong one is named.

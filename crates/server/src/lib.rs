@@ -17,6 +17,7 @@ mod clock;
 pub mod config;
 mod hold;
 pub mod input;
+pub mod limits;
 pub mod listen;
 pub mod listeners;
 mod mark;

@@ -12,6 +12,8 @@ type Label = [(&'static str, &'static str); 1];
 
 /// What the issuer signed.
 pub(crate) const SIGNED: [&str; 2] = ["x509_svid", "jwt_svid"];
+/// Kinds of peers.
+pub(crate) const PEERS: [&str; 4] = ["node", "workload", "administrator", "stranger"];
 /// How far bindings are.
 pub(crate) const PHASES: [&str; 3] = ["starting", "live", "ending"];
 /// Where nodes are in their life.
@@ -23,6 +25,7 @@ pub(crate) struct Meters {
     refusals: Family<Label, Counter>,
     signatures: Family<Label, Counter>,
     requests: Counter,
+    pub(crate) open_requests: Gauge,
     pub(crate) streams: Gauge,
     pub(crate) actors: Gauge,
     pub(crate) waiting: Gauge,
@@ -30,6 +33,7 @@ pub(crate) struct Meters {
     pub(crate) idle_workers: Gauge,
     pub(crate) silent_ms: Gauge,
     pub(crate) held: Gauge,
+    connections: Family<Label, Gauge>,
     bindings: Family<Label, Gauge>,
     nodes: Family<Label, Gauge>,
 }
@@ -43,11 +47,20 @@ impl Meters {
         for what in SIGNED {
             drop(self.signatures.get_or_create(&[("what", what)]));
         }
+        for peer in PEERS {
+            drop(self.connections(peer));
+        }
         self.phases([0; PHASES.len()]);
         self.node_states([0; NODE_STATES.len()]);
         registry.register("requests", "Requests of the control API and RPCs that came", self.requests.clone());
         registry.register("refusals", "Requests and reports that were refused", self.refusals.clone());
         registry.register("signatures", "SVIDs that were signed", self.signatures.clone());
+        registry.register("open_requests", "Requests and streams that are open", self.open_requests.clone());
+        registry.register(
+            "connections",
+            "Connections that are open, by who is at the other end",
+            self.connections.clone(),
+        );
         registry.register("node_streams", "Streams of nodes that are open", self.streams.clone());
         registry.register("actors", "Actors in the registry", self.actors.clone());
         registry.register("actors_waiting", "Actors that wait for a worker", self.waiting.clone());
@@ -71,6 +84,11 @@ impl Meters {
     /// `what` is one of [`SIGNED`].
     pub(crate) fn signed(&self, what: &'static str) {
         self.signatures.get_or_create(&[("what", what)]).inc();
+    }
+
+    /// The connections of one of [`PEERS`].
+    pub(crate) fn connections(&self, peer: &'static str) -> Gauge {
+        self.connections.get_or_create(&[("peer", peer)]).clone()
     }
 
     pub(crate) fn phases(&self, numbers: [usize; PHASES.len()]) {

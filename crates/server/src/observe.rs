@@ -1,6 +1,7 @@
 //! What the server says of itself to who watches it: its metrics, and whether it works.
 
 use crate::app::App;
+use crate::limits;
 use crate::meter::signed;
 use credence_model::actor::Phase;
 use credence_model::node::NodeState;
@@ -10,24 +11,6 @@ use credence_telemetry::board::Board;
 use credence_telemetry::door::{self, Answering, Observed};
 use credence_telemetry::limit::Limit;
 use std::sync::Arc;
-
-/// Every limit of this crate that refuses, cuts or holds up.
-static LIMITS: [&Limit; 14] = [
-    &crate::listen::CONNECTIONS,
-    &crate::listen::HANDSHAKE_TIME,
-    &crate::listen::HEAD_TIME,
-    &crate::input::BODY_BYTES,
-    &crate::input::BODY_TIME,
-    &crate::call::QUESTIONS,
-    &crate::attest_limit::ATTESTATIONS,
-    &crate::archive::ARCHIVE_BYTES,
-    &crate::protocol::node::archive::CHUNK_TIME,
-    &crate::protocol::node::session::HELLO_TIME,
-    &crate::protocol::node::session::SEND_TIME,
-    &crate::protocol::node::session::REPORTS,
-    &crate::protocol::node::session::SILENCE,
-    &crate::protocol::node::session::KEYS,
-];
 
 /// The server, observed.
 pub(crate) struct Watched {
@@ -49,7 +32,7 @@ struct Census {
 
 /// Every limit that a server counts.
 pub fn limits() -> Vec<&'static Limit> {
-    credence_control::LIMITS.iter().chain(&LIMITS).chain(&door::LIMITS).copied().collect()
+    credence_control::LIMITS.iter().chain(&limits::ALL).chain(&door::LIMITS).copied().collect()
 }
 
 impl Watched {

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::caller::Standing;
 use crate::input;
 use crate::who::Who;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse as _, Response};
 use credence_control::Answered;
 use credence_model::caller::Caller;
@@ -15,7 +15,7 @@ use credence_model::command::{Command, Request};
 use credence_model::refusal::{Kind, Refusal};
 use credence_telemetry::trace::TraceContext;
 use futures_util::future::BoxFuture;
-use http::Method;
+use http::{Method, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -95,6 +95,15 @@ where
 }
 
 impl Route {
+    /// The same, answering with this JSON document whatever is asked.
+    pub(crate) fn document(mut self, written: fn() -> Bytes) -> Self {
+        self.run = Arc::new(move |_, _, _| {
+            let json = [(header::CONTENT_TYPE, "application/json")];
+            Box::pin(async move { Ok((json, written()).into_response()) })
+        });
+        self
+    }
+
     /// Lets the request in if it may, and answers it.
     pub(crate) async fn answer(&self, app: Arc<App>, request: http::Request<Body>) -> Result<Response, Refusal> {
         let standing = input::peer(&request)?.standing(&app).await?;
@@ -110,14 +119,17 @@ async fn read<Q: DeserializeOwned, B: DeserializeOwned>(
 ) -> Result<Ask<Q, B>, Refusal> {
     let (mut parts, body) = request.into_parts();
     let path = input::path(&mut parts).await?;
+    let (query, idempotency_key) = (input::query(&parts.uri)?, input::idempotency_key(&parts.headers)?);
+    let if_match = input::if_match(&parts.headers)?;
+    let body = input::whole(body, app.limits.body_time).await?;
     Ok(Ask {
         app,
         caller: standing.caller,
         trace: input::trace(&parts.headers),
-        query: input::query(&parts.uri)?,
-        idempotency_key: input::idempotency_key(&parts.headers)?,
-        if_match: input::if_match(&parts.headers)?,
-        body: input::body(&parts.headers, body).await?,
+        query,
+        idempotency_key,
+        if_match,
+        body: input::body(&parts.headers, &body)?,
         path,
     })
 }

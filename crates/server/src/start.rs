@@ -280,11 +280,12 @@ async fn compose(
         OpenError::Refused(refusal) => StartError::Identity(refusal),
     })?;
     let archives = dir.join("archives");
-    let archives = Archives::open(&archives).map_err(io_error("open", &archives))?;
+    let archives = Archives::open(&archives, config.limits.archive_bytes).map_err(io_error("open", &archives))?;
     Ok(App {
         cell,
         signer,
         meters,
+        limits: config.limits.clone().within(descriptors()),
         clock,
         archives,
         calls: Calls::default(),
@@ -332,6 +333,12 @@ async fn keep_identity(app: Arc<App>) {
             }
         };
     }
+}
+
+/// How many files this process may have open.
+fn descriptors() -> usize {
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    most.and_then(|most| most.try_into().ok()).unwrap_or(usize::MAX)
 }
 
 fn entropy() -> [u8; 32] {

@@ -14,6 +14,8 @@ mod bad_input;
 mod control;
 #[path = "suite/directory.rs"]
 mod directory;
+#[path = "suite/disk.rs"]
+mod disk;
 #[path = "suite/door.rs"]
 mod door;
 #[path = "suite/golden.rs"]
@@ -22,6 +24,8 @@ mod golden;
 mod hold;
 #[path = "suite/house.rs"]
 mod house;
+#[path = "suite/limit.rs"]
+mod limit;
 #[path = "suite/node.rs"]
 mod node;
 #[path = "suite/node_bad_input.rs"]
@@ -30,3 +34,9 @@ mod node_bad_input;
 mod node_client;
 #[path = "suite/observe.rs"]
 mod observe;
+#[path = "suite/rude.rs"]
+mod rude;
+#[path = "suite/size.rs"]
+mod size;
+#[path = "suite/strained.rs"]
+mod strained;

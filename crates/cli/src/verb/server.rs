@@ -13,6 +13,7 @@ use credence_model::refusal::Kind;
 use credence_server::config::{CONFIG_BYTES_MAX, Config, ConfigFile};
 use credence_server::listeners::Listeners;
 use credence_server::start::Server;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ pub(super) async fn run(args: ServerArgs, session: &Session) -> Result<(), Failu
         None => (None, passphrase::read(&args.passphrase, &session.environment)?),
     };
     config.passphrase = passphrase.clone();
+    allow_all_descriptors();
     let server = Server::start_on(listeners, config).await.map_err(|error| Failure::caused(Kind::Conflict, &error))?;
     tell(&server, session.out)?;
     loop {
@@ -69,6 +71,14 @@ pub(super) async fn run(args: ServerArgs, session: &Session) -> Result<(), Failu
     }
     server.stop().await;
     Ok(())
+}
+
+/// Lets this process open as many files as it may: each connection is one, and by default a process allows itself few.
+fn allow_all_descriptors() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the server takes fewer connections than it could");
+    }
 }
 
 /// Reads the configuration again. What was typed wins over it, as at the start.

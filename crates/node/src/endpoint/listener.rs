@@ -1,17 +1,18 @@
 //! Connections: who may have one, for how long, and how they end.
 
-use crate::endpoint::activity::{Activity, counted};
 use crate::endpoint::desk::Desk;
-use crate::endpoint::patience::Patient;
 use crate::endpoint::route::{Services, refuse};
 use credence_attest::process_tree::{TreeRoot, peer_of};
+use credence_telemetry::activity::{Activity, Counted};
 use credence_telemetry::limit::Limit;
+use credence_telemetry::patience::Patient;
 use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use prometheus_client::metrics::gauge::Gauge;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -145,7 +146,7 @@ fn belongs(stream: &UnixStream, root: &TreeRoot) -> bool {
 
 /// Serves one connection; without services, it is a stranger's.
 async fn connection(stream: UnixStream, services: Option<Services>, mut closing: watch::Receiver<bool>) {
-    let activity = Activity::new();
+    let activity = Activity::new(Gauge::default());
     let longest = if services.is_some() { Duration::MAX } else { Duration::from_millis(STRANGER_MS_MAX) };
     let counting = activity.clone();
     let service = service_fn(move |request: Request<Incoming>| {
@@ -156,12 +157,12 @@ async fn connection(stream: UnixStream, services: Option<Services>, mut closing:
                 Some(services) => services.answer(request).await,
                 None => refuse(request.headers()),
             };
-            Ok::<_, Infallible>(response.map(|body| counted(body, open)))
+            Ok::<_, Infallible>(response.map(|body| Body::new(Counted::new(body, open))))
         };
         answer.boxed()
     });
-    let silent = activity.silent(Duration::from_millis(FIRST_MS_MAX));
-    let (builder, stream) = (builder(), Patient::new(stream, &WRITE_TIME));
+    let write = Duration::from_millis(WRITE_MS_MAX);
+    let (builder, stream) = (builder(), Patient::new(stream, write, &WRITE_TIME));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         // How a client ends a connection is its own affair.
@@ -170,7 +171,7 @@ async fn connection(stream: UnixStream, services: Option<Services>, mut closing:
             return if timed_out { HEAD_TIME.hit() };
         }
         _ = closing.wait_for(|closing| *closing) => {}
-        () = silent => FIRST_TIME.hit(),
+        () = activity.unasked(Duration::from_millis(FIRST_MS_MAX)) => FIRST_TIME.hit(),
         () = activity.idle(Duration::from_millis(IDLE_MS_MAX)) => IDLE.hit(),
         () = after(longest) => STRANGER_TIME.hit(),
     }

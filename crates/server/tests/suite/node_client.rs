@@ -57,7 +57,9 @@ pub(crate) async fn connect(addr: SocketAddr, mut tls: ClientConfig) -> NodeServ
     let dial = service_fn(move |_| {
         let connector = connector.clone();
         async move {
-            let stream = connector.connect(unnamed(), TcpStream::connect(addr).await?).await?;
+            let stream = TcpStream::connect(addr).await?;
+            stream.set_nodelay(true)?;
+            let stream = connector.connect(unnamed(), stream).await?;
             Ok::<_, std::io::Error>(TokioIo::new(stream))
         }
     });

@@ -1,13 +1,14 @@
 //! What the server tells of itself, and that the document says the same.
 
 use crate::house::{House, actor};
+use credence_server::config::Config;
 use credence_telemetry::board::{limits_table, metrics_table};
 use std::net::SocketAddr;
 use std::path::Path;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-async fn page(addr: SocketAddr, path: &str) -> String {
+pub(crate) async fn page(addr: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(addr).await.expect("a connection");
     stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.expect("written");
     let mut text = String::new();
@@ -16,13 +17,17 @@ async fn page(addr: SocketAddr, path: &str) -> String {
 }
 
 async fn observed() -> (House, SocketAddr) {
-    let house = House::furnished_with(|config| config.observe = Some(([127, 0, 0, 1], 0).into())).await;
+    let house = House::furnished_with(observe).await;
     let addr = house.server.observed_at().expect("an address");
     (house, addr)
 }
 
+pub(crate) fn observe(config: &mut Config) {
+    config.observe = Some(([127, 0, 0, 1], 0).into());
+}
+
 /// The value of the one sample that begins so.
-fn value(page: &str, sample: &str) -> f64 {
+pub(crate) fn value(page: &str, sample: &str) -> f64 {
     let line = page.lines().find(|line| line.strip_prefix(sample).is_some_and(|rest| rest.starts_with(' ')));
     let line = line.unwrap_or_else(|| panic!("no {sample} in\n{page}"));
     line.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number")
@@ -32,7 +37,7 @@ fn value(page: &str, sample: &str) -> f64 {
 async fn what_happens_is_counted_and_nobody_is_named() {
     let (house, addr) = observed().await;
     let before = page(addr, "/metrics").await;
-    let too_large = vec![b' '; credence_server::input::BODY_BYTES_MAX + 1];
+    let too_large = vec![b' '; credence_server::limits::BODY_BYTES_MAX + 1];
     house.admin().post("/v1/actors", &actor("a-very-secret-name")).await.ok();
     house.admin().send("POST", "/v1/actors", &[("content-type", "application/json")], &too_large).await.refused();
     let after = page(addr, "/metrics").await;

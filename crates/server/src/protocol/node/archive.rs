@@ -2,11 +2,11 @@
 
 use super::convert;
 use crate::app::App;
+use crate::limits::CHUNK_TIME;
 use crate::problem;
 use credence_model::command::Held;
 use credence_model::id::{ActorRef, Digest, NodeName};
 use credence_model::refusal::{Kind, Refusal};
-use credence_telemetry::limit::Limit;
 use credence_wire::node::{ArchiveChunk, PutArchiveResponse, ReadArchiveRequest};
 use std::time::Duration;
 use tokio::fs::File;
@@ -19,11 +19,6 @@ use tonic::{Status, Streaming};
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Most messages that wait to be sent.
 const CHUNKS_WAITING_MAX: usize = 4;
-/// How long the next message of an archive may take, in seconds.
-const CHUNK_TIMEOUT_SECS: u64 = 30;
-/// A part of an archive is too slow.
-pub(crate) static CHUNK_TIME: Limit =
-    Limit::new("archive_time", CHUNK_TIMEOUT_SECS, "seconds", "the transfer is refused: unavailable");
 
 /// Stores what the node sends.
 pub(super) async fn put(
@@ -31,12 +26,14 @@ pub(super) async fn put(
     node: &NodeName,
     mut chunks: Streaming<ArchiveChunk>,
 ) -> Result<PutArchiveResponse, Refusal> {
-    let first =
-        next(&mut chunks).await?.ok_or_else(|| convert::malformed("binding", "the archive has no first part"))?;
+    let at_most = app.limits.archive_time;
+    let first = next(&mut chunks, at_most)
+        .await?
+        .ok_or_else(|| convert::malformed("binding", "the archive has no first part"))?;
     let (actor, _) = held_by(app, node, convert::binding(&first.binding, first.epoch)?).await?;
     let mut incoming = app.archives.begin(&actor).await?;
     incoming.write(&first.bytes).await?;
-    while let Some(chunk) = next(&mut chunks).await? {
+    while let Some(chunk) = next(&mut chunks, at_most).await? {
         incoming.write(&chunk.bytes).await?;
     }
     let digest = incoming.finish().await?;
@@ -59,12 +56,13 @@ pub(super) async fn get(
     }
     let file = app.archives.read(&actor, wanted).await?;
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
-    tokio::spawn(send(file, request.binding, request.epoch, sender));
+    let whose = (request.binding, request.epoch);
+    tokio::spawn(send(file, whose, sender, app.limits.archive_time));
     Ok(ReceiverStream::new(receiver))
 }
 
-async fn send(mut file: File, binding: String, epoch: u64, to: mpsc::Sender<Result<ArchiveChunk, Status>>) {
-    let mut whose = Some((binding, epoch));
+async fn send(mut file: File, whose: (String, u64), to: mpsc::Sender<Result<ArchiveChunk, Status>>, at_most: Duration) {
+    let mut whose = Some(whose);
     loop {
         let mut bytes = Vec::with_capacity(CHUNK_BYTES);
         let read = (&mut file).take(CHUNK_BYTES.try_into().unwrap_or(u64::MAX)).read_to_end(&mut bytes).await;
@@ -83,18 +81,21 @@ async fn send(mut file: File, binding: String, epoch: u64, to: mpsc::Sender<Resu
             }
         };
         let failed = chunk.is_err();
-        if to.send_timeout(chunk, Duration::from_secs(CHUNK_TIMEOUT_SECS)).await.is_err() || failed || over {
-            return;
+        match to.send_timeout(chunk, at_most).await {
+            Ok(()) if failed || over => return,
+            Ok(()) => {}
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => return,
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => return CHUNK_TIME.hit(),
         }
     }
 }
 
-async fn next(chunks: &mut Streaming<ArchiveChunk>) -> Result<Option<ArchiveChunk>, Refusal> {
+async fn next(chunks: &mut Streaming<ArchiveChunk>, at_most: Duration) -> Result<Option<ArchiveChunk>, Refusal> {
     let late = || {
         CHUNK_TIME.hit();
-        Refusal::new(Kind::Unavailable, format!("nothing of the archive came for {CHUNK_TIMEOUT_SECS} s"))
+        Refusal::new(Kind::Unavailable, format!("nothing of the archive came for {} s", at_most.as_secs()))
     };
-    let chunk = tokio::time::timeout(Duration::from_secs(CHUNK_TIMEOUT_SECS), chunks.message()).await;
+    let chunk = tokio::time::timeout(at_most, chunks.message()).await;
     let chunk = chunk.map_err(|_| late())?;
     chunk.map_err(|_| Refusal::new(Kind::Unavailable, "the archive broke off").retry_after_ms(1_000))
 }

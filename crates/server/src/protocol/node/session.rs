@@ -13,6 +13,7 @@ mod heard;
 use super::convert;
 use crate::app::{App, stopped};
 use crate::call::Question;
+use crate::limits::{HELLO_TIME, REPORTS, REPORTS_WAITING_MAX, SEND_TIME, SILENCE, SILENT_LEASES};
 use crate::problem;
 use credence_control::{Answered, Attachment, Directed, Opening};
 use credence_model::caller::Caller;
@@ -20,7 +21,6 @@ use credence_model::command::{Command, Report};
 use credence_model::id::{Digest, NodeName};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::state::State;
-use credence_telemetry::limit::Limit;
 use credence_telemetry::trace::TraceContext;
 use credence_wire::node as wire;
 use credence_wire::node::{from_node, reply, to_node};
@@ -38,33 +38,8 @@ use tracing::Instrument as _;
 
 /// Most messages that wait to be sent to one node.
 const OUTGOING_MAX: usize = 256;
-/// How long a node may not read before it is cut, in seconds.
-const SEND_TIMEOUT_SECS: u64 = 5;
-/// How long the first message may take, in seconds.
-const HELLO_TIMEOUT_SECS: u64 = 10;
-/// Most reports of one node that wait for their answer; no further message is read meanwhile.
-const REPORTS_WAITING_MAX: usize = 128;
 /// How many checked keys a node is asked to keep ready.
 const RESERVOIR_KEYS: u32 = 128;
-/// After so many leases without a word the stream is over: the node is gone, whatever TCP thinks.
-const SILENT_LEASES: u64 = 2;
-
-/// A node does not say who it is in time.
-pub(crate) static HELLO_TIME: Limit = Limit::new("node_hello_time", HELLO_TIMEOUT_SECS, "seconds", "the stream ends");
-/// A node does not read what it is sent.
-pub(crate) static SEND_TIME: Limit = Limit::new("node_send_time", SEND_TIMEOUT_SECS, "seconds", "the stream ends");
-/// A node says more than the cell answers.
-pub(crate) static REPORTS: Limit = Limit::new(
-    "node_reports",
-    REPORTS_WAITING_MAX as u64,
-    "reports of a node",
-    "no more is read until one is answered",
-);
-/// A node is silent.
-pub(crate) static SILENCE: Limit = Limit::new("node_silence", SILENT_LEASES, "leases", "the stream ends");
-/// A node offers too many keys.
-pub(crate) static KEYS: Limit =
-    Limit::new("node_keys", credence_model::node::RESERVOIR_KEYS_MAX as u64, "keys of a node", "refused: limited");
 
 type Outgoing = mpsc::Sender<Result<wire::ToNode, Status>>;
 type Waiting = FuturesOrdered<BoxFuture<'static, (After, Result<Answered, Refusal>)>>;
@@ -130,7 +105,7 @@ async fn run(
     mut from_node: Streaming<wire::FromNode>,
     out: Outgoing,
 ) -> Result<(), Refusal> {
-    let hello = first(&mut from_node).await?;
+    let hello = first(&mut from_node, app.limits.hello_time).await?;
     let (workers, held) = convert::hello(&hello)?;
     crate::hold::compare(&app, node, hello.mark.as_ref()).await?;
     let attachment = app.cell.attach(opening, node.clone(), workers, held).await?;
@@ -157,12 +132,11 @@ async fn run(
     result
 }
 
-async fn first(from_node: &mut Streaming<wire::FromNode>) -> Result<wire::Hello, Refusal> {
-    let timeout = Duration::from_secs(HELLO_TIMEOUT_SECS);
-    let message = tokio::time::timeout(timeout, from_node.message()).await;
+async fn first(from_node: &mut Streaming<wire::FromNode>, at_most: Duration) -> Result<wire::Hello, Refusal> {
+    let message = tokio::time::timeout(at_most, from_node.message()).await;
     let late = |_| {
         HELLO_TIME.hit();
-        convert::malformed("hello", format!("it did not come within {HELLO_TIMEOUT_SECS} s"))
+        convert::malformed("hello", format!("it did not come within {} s", at_most.as_secs()))
     };
     match message.map_err(late)? {
         Ok(Some(wire::FromNode { message: Some(from_node::Message::Hello(hello)) })) => Ok(hello),
@@ -254,12 +228,13 @@ impl Session {
     async fn send_traced(&self, message: to_node::Message, trace: Option<TraceContext>) -> Result<(), Refusal> {
         let traceparent = trace.map(|trace| trace.to_string()).unwrap_or_default();
         let message = wire::ToNode { traceparent, message: Some(message) };
-        let sent = self.out.send_timeout(Ok(message), Duration::from_secs(SEND_TIMEOUT_SECS)).await;
+        let at_most = self.app.limits.send_time;
+        let sent = self.out.send_timeout(Ok(message), at_most).await;
         sent.map_err(|error| {
             if matches!(error, mpsc::error::SendTimeoutError::Timeout(_)) {
                 SEND_TIME.hit();
             }
-            Refusal::new(Kind::Unavailable, format!("the node read nothing for {SEND_TIMEOUT_SECS} s"))
+            Refusal::new(Kind::Unavailable, format!("the node read nothing for {} s", at_most.as_secs()))
         })
     }
 

@@ -1,7 +1,8 @@
 //! What the node says, on the way to the cell: read strictly, proofs checked, handed over in order.
 
-use super::{After, KEYS, Session, Waiting};
+use super::{After, Session, Waiting};
 use crate::app::App;
+use crate::limits::KEYS;
 use crate::problem;
 use crate::protocol::node::convert;
 use credence_control::Answered;

@@ -1,6 +1,6 @@
 //! A stream whose other end must read: who asks and does not take the answers is not waited for without end.
 
-use credence_telemetry::limit::Limit;
+use crate::limit::Limit;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,17 +8,20 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// A stream that breaks when a write has waited for longer than the limit, in milliseconds.
-pub(super) struct Patient<S> {
+/// A stream that breaks when a write has waited for too long.
+#[derive(Debug)]
+pub struct Patient<S> {
     stream: S,
+    longest: Duration,
     limit: &'static Limit,
     /// While a write waits.
     until: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, limit: &'static Limit) -> Self {
-        Self { stream, limit, until: None }
+    /// The same stream, whose writes wait for so long at most; `limit` counts those that waited longer.
+    pub fn new(stream: S, longest: Duration, limit: &'static Limit) -> Self {
+        Self { stream, longest, limit, until: None }
     }
 
     fn bounded<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -26,7 +29,7 @@ impl<S> Patient<S> {
             self.until = None;
             return written;
         }
-        let longest = Duration::from_millis(self.limit.value);
+        let longest = self.longest;
         ready!(self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest))).as_mut().poll(context));
         self.limit.hit();
         self.until = None;
