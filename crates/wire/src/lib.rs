@@ -44,3 +44,57 @@ pub mod local {
     )]
     include!("generated/credence.local.v1.rs");
 }
+
+/// The OpenTelemetry protocol (OTLP 1.10): what is sent to a collector. The modules are nested as its packages are, by which
+/// the generated code finds its way.
+pub mod opentelemetry {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code"
+    )]
+
+    /// The two services of a collector.
+    pub mod collector {
+        /// Traces.
+        pub mod trace {
+            pub mod v1 {
+                include!("generated/opentelemetry.proto.collector.trace.v1.rs");
+            }
+        }
+        /// Metrics.
+        pub mod metrics {
+            pub mod v1 {
+                include!("generated/opentelemetry.proto.collector.metrics.v1.rs");
+            }
+        }
+    }
+    /// Values and attributes.
+    pub mod common {
+        pub mod v1 {
+            include!("generated/opentelemetry.proto.common.v1.rs");
+        }
+    }
+    /// Who tells.
+    pub mod resource {
+        pub mod v1 {
+            include!("generated/opentelemetry.proto.resource.v1.rs");
+        }
+    }
+    /// Traces.
+    pub mod trace {
+        pub mod v1 {
+            include!("generated/opentelemetry.proto.trace.v1.rs");
+        }
+    }
+    /// Metrics.
+    pub mod metrics {
+        pub mod v1 {
+            include!("generated/opentelemetry.proto.metrics.v1.rs");
+        }
+    }
+}

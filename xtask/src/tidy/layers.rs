@@ -10,7 +10,8 @@ use crate::tidy::{Finding, tree::Tree};
 const LAYERS: &[(&str, &[&str])] = &[
     ("credence-model", &[]),
     ("credence-wire", &[]),
-    ("credence-telemetry", &[]),
+    // Tells collectors in their protocol.
+    ("credence-telemetry", &["wire"]),
     ("credence-manifest", &["model"]),
     ("credence-journal", &["model"]),
     ("credence-credential", &["model"]),

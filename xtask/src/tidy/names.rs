@@ -6,6 +6,9 @@ use crate::tidy::{Finding, lexer::Kind, tree::Tree};
 const EMPTY_TYPE_ENDINGS: &[&str] = &["Manager", "Helper", "Helpers", "Util", "Utils"];
 const EMPTY_MODULES: &[&str] = &["common", "helper", "helpers", "misc", "util", "utils"];
 
+/// Its modules are named as the packages of protocols are.
+const PACKAGES: &str = "crates/wire/src/lib.rs";
+
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, rust) in tree.rust() {
@@ -16,7 +19,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
                 "struct" | "enum" | "trait" | "type" if EMPTY_TYPE_ENDINGS.iter().any(|end| name.ends_with(end)) => {
                     "name it after what it does"
                 }
-                "mod" if EMPTY_MODULES.contains(&name) => "name it after what is in it",
+                "mod" if EMPTY_MODULES.contains(&name) && path != PACKAGES => "name it after what is in it",
                 _ => continue,
             };
             findings.push(Finding::new(path, token.line, format!("{} {name}: {complaint}", token.text)));

@@ -43,6 +43,9 @@ pub struct BundleHeld {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromNode {
+    /// The request that led to this, as in ToNode; empty if none is known or nobody traces it.
+    #[prost(string, tag = "15")]
+    pub traceparent: ::prost::alloc::string::String,
     #[prost(
         oneof = "from_node::Message",
         tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
@@ -81,7 +84,8 @@ pub mod from_node {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToNode {
-    /// The request that led to this, as a traceparent (W3C Trace Context); empty if none is known. For logs only.
+    /// The request that led to this, as a traceparent (W3C Trace Context); empty if none is known. For logs and
+    /// traces only: nothing is decided by it.
     #[prost(string, tag = "15")]
     pub traceparent: ::prost::alloc::string::String,
     #[prost(oneof = "to_node::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
