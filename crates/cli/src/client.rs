@@ -40,12 +40,15 @@ pub(crate) struct ClientOptions {
     pub(crate) bundle: Option<PathBuf>,
     /// X.509-SVID and its key to show it; only for TLS.
     pub(crate) identity: Option<(PathBuf, PathBuf)>,
+    /// The request that every request is a part of, if there is one.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// A client of one server.
 #[derive(Clone)]
 pub(crate) struct Client {
     connection: Connection,
+    trace: Option<TraceContext>,
 }
 
 /// A request without its connection.
@@ -96,12 +99,12 @@ impl Call {
 impl Client {
     /// A client; nothing is connected yet.
     pub(crate) fn new(options: &ClientOptions) -> Result<Self, Failure> {
-        Ok(Self { connection: Connection::new(options)? })
+        Ok(Self { connection: Connection::new(options)?, trace: options.trace })
     }
 
     /// A client of the admin socket at `path`.
     pub(crate) fn unix(path: impl Into<PathBuf>) -> Self {
-        Self { connection: Connection::unix(path.into()) }
+        Self { connection: Connection::unix(path.into()), trace: None }
     }
 
     /// Sends a request, again if that can help, and reads its answer.
@@ -133,7 +136,7 @@ impl Client {
     /// The bytes of a successful answer.
     pub(crate) async fn send_raw(&self, call: Call) -> Result<Vec<u8>, Failure> {
         let key = (call.method != Method::GET).then(idempotency_key).transpose()?;
-        let trace = trace();
+        let trace = self.trace.unwrap_or_else(trace);
         let mut attempt = 1;
         loop {
             let failure = match self.attempt(&call, key.as_deref(), trace).await {

@@ -2,6 +2,7 @@
 //!
 //! None of these variables holds a secret.
 
+use credence_telemetry::trace::TraceContext;
 use rustix::termios::isatty;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,6 +17,9 @@ pub(crate) struct Environment {
     pub(crate) node_socket: Option<PathBuf>,
     /// `CREDENCE_LOG`: what servers and nodes write about their work, as `tracing` filters spell it.
     pub(crate) log: Option<String>,
+    /// `TRACEPARENT`: the request that this run is a part of, as a pipeline passes it on (OpenTelemetry, environment variables
+    /// as context propagation carriers). What cannot be read is as if it were not there.
+    pub(crate) trace: Option<TraceContext>,
     /// `CREDENTIALS_DIRECTORY`: where the service manager lays this service's secrets (systemd.exec).
     pub(crate) credentials: Option<PathBuf>,
     /// Where `credence dev` keeps its things: `CREDENCE_HOME`, else `~/.local/state/credence`.
@@ -39,6 +43,7 @@ impl Environment {
             server: variable("CREDENCE_SERVER"),
             node_socket: variable("CREDENCE_NODE_SOCKET").map(PathBuf::from),
             log: variable("CREDENCE_LOG"),
+            trace: variable("TRACEPARENT").as_deref().and_then(TraceContext::parse),
             credentials: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             home,
             color: terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb"),

@@ -23,7 +23,7 @@ const SUSPEND_SECS_MAX: u64 = 10;
 /// Runs it.
 pub(crate) async fn run(args: RunArgs, session: &Session) -> Result<ExitCode, Failure> {
     let socket = context::node_socket(args.node_socket.as_deref(), &session.environment)?;
-    let mut run = Run::begin(&socket, &args.class, args.actor.as_ref()).await?;
+    let mut run = Run::begin(&socket, &args.class, args.actor.as_ref(), session.environment.trace).await?;
     tell(&run.bound);
     let program = Foreground { command: args.command, env: environment(&run.bound) };
     let (stop, stopped) = UnixStream::pair()

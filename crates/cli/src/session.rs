@@ -33,6 +33,7 @@ impl Session {
             address: context::server(self.global.server.as_deref(), &self.environment)?,
             bundle: self.global.bundle.clone(),
             identity: self.global.svid.clone().zip(self.global.key.clone()),
+            trace: self.environment.trace,
         })
     }
 }

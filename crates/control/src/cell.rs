@@ -18,7 +18,7 @@ use credence_model::refusal::{Kind, Refusal};
 use credence_model::settings::Settings;
 use credence_model::state::State;
 use credence_model::time::Timestamp;
-use credence_telemetry::trace::TraceContext;
+use credence_telemetry::span::Trace;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -98,7 +98,7 @@ impl std::fmt::Debug for Message {
 
 struct Submitted {
     request: Request,
-    trace: Option<TraceContext>,
+    trace: Trace,
     sink: Option<(Opening, mpsc::Sender<Directed>)>,
     reply: oneshot::Sender<Result<Answered, Refusal>>,
 }
@@ -135,11 +135,11 @@ impl Cell {
 
     /// Decides and records a request.
     pub async fn submit(&self, request: Request) -> Result<Answered, Refusal> {
-        self.submit_traced(request, None).await
+        self.submit_traced(request, Trace::default()).await
     }
 
     /// Decides and records a request of which more is told elsewhere, under this id.
-    pub async fn submit_traced(&self, request: Request, trace: Option<TraceContext>) -> Result<Answered, Refusal> {
+    pub async fn submit_traced(&self, request: Request, trace: Trace) -> Result<Answered, Refusal> {
         let (reply, answer) = oneshot::channel();
         let lane = Lane::of(&request.command);
         self.send(lane, Message::Submit(Box::new(Submitted { request, trace, sink: None, reply })))?;
@@ -166,7 +166,12 @@ impl Cell {
         let lane = Lane::of(&request.command);
         self.send(
             lane,
-            Message::Submit(Box::new(Submitted { request, trace: None, sink: Some((opening, sink)), reply })),
+            Message::Submit(Box::new(Submitted {
+                request,
+                trace: Trace::default(),
+                sink: Some((opening, sink)),
+                reply,
+            })),
         )?;
         match answer.await.map_err(|_| stopped())??.answer {
             Answer::Attached { session, unbind } => Ok(Attachment { session, unbind, directives }),
@@ -297,11 +302,14 @@ impl Runner {
             for Waiting { since, message } in waiting {
                 self.meters.waited.observe(begun.saturating_duration_since(since).as_secs_f64());
                 match message {
-                    Message::Submit(one) => submitted.push(*one),
+                    Message::Submit(one) => {
+                        one.trace.record("cell.queue", since, begun);
+                        submitted.push(*one);
+                    }
                     Message::Read(_) | Message::Entries { .. } => reads.push(message),
                 }
             }
-            if !self.turn(submitted) {
+            if !self.turn(submitted, begun) {
                 return;
             }
             reads.into_iter().for_each(|read| self.read(read));
@@ -335,13 +343,13 @@ impl Runner {
     }
 
     /// One turn; `false` when the cell cannot go on.
-    fn turn(&mut self, submitted: Vec<Submitted>) -> bool {
+    fn turn(&mut self, submitted: Vec<Submitted>, begun: Instant) -> bool {
         let now = (self.edge.now)();
         let submitted = self.admit(submitted);
         if !submitted.is_empty() {
             self.meters.batch.observe(submitted.len() as f64);
         }
-        let traces: Vec<_> = submitted.iter().map(|one| one.trace).collect();
+        let traces: Vec<_> = submitted.iter().map(|one| one.trace.clone()).collect();
         let (mut requests, mut replies): (Vec<_>, Vec<_>) =
             submitted.into_iter().map(|one| (one.request, Some((one.sink, one.reply)))).unzip();
         if now.ms_since(self.expired_at) >= EXPIRE_EVERY_MS {
@@ -349,7 +357,9 @@ impl Runner {
             requests.push(Request { caller: Caller::System, idempotency_key: None, command: Command::Expire });
             replies.push(None);
         }
-        match self.registry.turn(now, &mut self.edge.entropy, &requests) {
+        let turned = self.registry.turn(now, &mut self.edge.entropy, &requests);
+        self.meters.trace(&traces, begun, turned.is_err());
+        match turned {
             Ok(turn) => {
                 let is_news = turn.entries.last().map(|last| self.publish.send_replace(self.registry.recorded(last)));
                 let mut answered = Vec::with_capacity(replies.len());
@@ -364,7 +374,7 @@ impl Runner {
                     answered.push((reply, answer));
                 }
                 for (directive, cause) in turn.directives.into_iter().zip(turn.causes) {
-                    let trace = cause.and_then(|nth| traces.get(nth).copied().flatten());
+                    let trace = cause.and_then(|nth| traces.get(nth).cloned()).unwrap_or_default();
                     self.sinks.deliver(Directed { directive, trace });
                 }
                 for (reply, answer) in answered {

@@ -1,6 +1,7 @@
 //! What the cell measures: its queues, its turns, and how long the journal takes.
 
 use credence_journal::{Fence, Index, Journal, JournalError, Recovered, StoreSnapshot};
+use credence_telemetry::span::{SpanKind, Trace};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -33,6 +34,8 @@ struct Standing {
     recovered: bool,
     /// The last append that failed, with none since that did not.
     failed: Option<(Instant, String)>,
+    /// When the last append began and ended.
+    append: Option<(Instant, Instant)>,
 }
 
 impl Default for Meters {
@@ -94,6 +97,25 @@ impl Meters {
         }
     }
 
+    /// Records for every request that is traced how long its turn was, and the append that all of the turn share.
+    pub(crate) fn trace(&self, traces: &[Trace], begun: Instant, failed: bool) {
+        if !traces.iter().any(Trace::is_recorded) {
+            return;
+        }
+        let ended = Instant::now();
+        let append = self.standing.lock().unwrap_or_else(PoisonError::into_inner).append;
+        for trace in traces {
+            let mut turn = trace.span_from("cell.turn", SpanKind::Internal, begun);
+            turn.set("credence.turn.requests", || traces.len() as u64);
+            turn.fail_if(failed);
+            // A turn in which everything was refused appends nothing.
+            if let Some((from, to)) = append.filter(|(from, _)| *from >= begun) {
+                turn.trace().record("journal.append", from, to);
+            }
+            turn.end_at(ended);
+        }
+    }
+
     fn note(&self, change: impl FnOnce(&mut Standing)) {
         change(&mut self.standing.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -124,15 +146,17 @@ impl Journal for Metered {
         }
         let begun = Instant::now();
         let appended = self.journal.append(fence, batch);
-        self.meters.append.observe(begun.elapsed().as_secs_f64());
+        let ended = Instant::now();
+        self.meters.append.observe((ended - begun).as_secs_f64());
         match &appended {
             Ok(last) => {
-                self.meters.note(|standing| standing.failed = None);
+                self.meters.note(|standing| (standing.failed, standing.append) = (None, Some((begun, ended))));
                 self.meters.entries.inc_by(batch.len() as u64);
                 self.meters.recorded.set(i64::try_from(last.0).unwrap_or(i64::MAX));
             }
             Err(error) => {
-                self.meters.note(|standing| standing.failed = Some((Instant::now(), error.to_string())));
+                let failed = (ended, error.to_string());
+                self.meters.note(|standing| (standing.failed, standing.append) = (Some(failed), Some((begun, ended))));
                 self.meters.failures.inc();
             }
         }

@@ -3,7 +3,7 @@
 use credence_model::directive::Directive;
 use credence_model::id::NodeName;
 use credence_telemetry::limit::Limit;
-use credence_telemetry::trace::TraceContext;
+use credence_telemetry::span::Trace;
 use std::collections::HashMap;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
@@ -20,7 +20,7 @@ pub struct Directed {
     /// What the node is to be told.
     pub directive: Directive,
     /// The request, if it is known.
-    pub trace: Option<TraceContext>,
+    pub trace: Trace,
 }
 
 #[derive(Default)]

@@ -3,6 +3,7 @@
 use crate::endpoint::SOCKET_PATH_BYTES_MAX;
 use credence_credential::key_file::Passphrase;
 use credence_model::id::{Digest, NodeName, PoolRef, WorkerId, WorkerRef};
+use credence_telemetry::otlp;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -35,6 +36,8 @@ pub struct ConfigFile {
     pub data_dir: Option<PathBuf>,
     /// Loopback address and port of `/metrics`, `/healthz` and `/readyz` in plain HTTP; nowhere by default.
     pub observe: Option<String>,
+    /// The collector that is told traces and metrics (OTLP over gRPC); nobody by default.
+    pub otlp: otlp::SettingsFile,
     /// Workers to offer, as `NAMESPACE/POOL=N`.
     pub workers: Vec<String>,
     /// Path of the control plane's SPIFFE ID, if the trust domain has other templates than the usual.
@@ -52,6 +55,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where metrics and probes are, if anywhere.
     pub observe: Option<SocketAddr>,
+    /// Who is told traces and metrics, if anybody.
+    pub otlp: Option<otlp::Settings>,
     /// The slots of this node.
     pub workers: Vec<WorkerRef>,
     /// Path of the control plane's SPIFFE ID.
@@ -123,6 +128,8 @@ impl ConfigFile {
         let wrong = |text: &str| format!("{text:?} is not ADDRESS:PORT, e.g. 127.0.0.1:9465");
         let observe = self.observe.map(|text| text.parse().map_err(|_| wrong(&text))).transpose();
         let observe = observe.map_err(|message| ConfigError::Value { field: "observe", message })?;
+        let otlp = self.otlp.0.resolve();
+        let otlp = otlp.map_err(|error| ConfigError::Value { field: error.field, message: error.to_string() })?;
         let data_dir = self.data_dir.unwrap_or_else(|| DATA_DIR_DEFAULT.into());
         let data_dir = std::path::absolute(&data_dir)
             .map_err(|error| ConfigError::Value { field: "data_dir", message: error.to_string() })?;
@@ -131,6 +138,7 @@ impl ConfigFile {
             name,
             connect,
             observe,
+            otlp,
             data_dir,
             server_path: self.server_path.unwrap_or_else(|| SERVER_PATH_DEFAULT.to_owned()),
             supervisor,
@@ -210,6 +218,7 @@ mod tests {
             ("name = 'a'\nconnect = 'h:1'\nworkers = ['x/y=1', 'x/y=1']", "workers: pool x/y is named twice"),
             ("name = 'a'\nconnect = 'h:1'\nworkers = ['x/y=5000']", "workers: a node has at most 4096 workers"),
             ("name = 'a'\nconnect = 'h:1'\nobserve = 'x'", "observe: \"x\" is not ADDRESS:PORT"),
+            ("name = 'a'\nconnect = 'h:1'\notlp = 'http://h:4317'", "otlp.endpoint: `h` is not a loopback address"),
             ("nmae = 'a'", "node.toml: "),
         ] {
             let error = resolve(text).expect_err(text).to_string();

@@ -20,6 +20,7 @@ use credence_model::order::Claims;
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::time::Timestamp;
+use credence_telemetry::trace::TraceContext;
 use futures_util::future::BoxFuture;
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -89,8 +90,9 @@ pub enum Served {
     Ended,
 }
 
-/// Has a JWT-SVID for these audiences signed by the control plane.
-pub type MintJwt = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<String, Refusal>> + Send + Sync>;
+/// Has a JWT-SVID for these audiences signed by the control plane, as a part of the request that the actor says.
+pub type MintJwt =
+    Arc<dyn Fn(Vec<String>, Option<TraceContext>) -> BoxFuture<'static, Result<String, Refusal>> + Send + Sync>;
 
 /// Why an endpoint could not be opened.
 #[derive(Debug, Error)]

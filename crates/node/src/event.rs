@@ -8,6 +8,7 @@ use credence_model::command::Held;
 use credence_model::id::{BindingId, Digest};
 use credence_model::refusal::Refusal;
 use credence_telemetry::limit::Limit;
+use credence_telemetry::span::{Span, Trace};
 use credence_telemetry::trace::TraceContext;
 use credence_wire::node::{FromNode, to_node};
 use std::sync::Arc;
@@ -75,6 +76,8 @@ pub(crate) enum Event {
         held: Held,
         /// For whom.
         audience: Vec<String>,
+        /// The request that it is a part of.
+        trace: Trace,
         /// Where the token goes.
         answer: oneshot::Sender<Result<String, Refusal>>,
     },
@@ -141,6 +144,8 @@ pub(crate) struct LocalRun {
     pub(crate) root: TreeRoot,
     /// What it is told.
     pub(crate) notices: mpsc::Sender<RunNotice>,
+    /// Its way to being one, until it is told.
+    pub(crate) part: Span,
     /// Its exit code; closed without one when the caller is gone.
     pub(crate) exited: oneshot::Receiver<i32>,
 }

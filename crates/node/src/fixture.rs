@@ -17,6 +17,7 @@ use credence_model::id::{BindingId, Digest, Epoch, ID_ENTROPY_BYTES};
 use credence_model::order::{Claims, RevisionClaim};
 use credence_model::spiffe_id::{SpiffeId, TrustDomain};
 use credence_model::time::Timestamp;
+use credence_telemetry::span::Tracer;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use std::path::Path;
@@ -108,6 +109,7 @@ pub(crate) fn parts(dir: &Path) -> (HubParts, mpsc::Receiver<Event>) {
     let (events, happening) = Events::new(&EVENTS);
     let (bundles, signing) = (watch::Sender::new(authority.bundle), watch::Sender::new(Signing::default()));
     let workshop = Workshop {
+        tracer: Tracer::default(),
         driver: Arc::new(Nothing),
         socket_dir: dir.to_owned(),
         incoming_dir: dir.to_owned(),

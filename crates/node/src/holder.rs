@@ -23,6 +23,7 @@ use credence_credential::bundle::Bundle;
 use credence_model::actor::UnbindMode;
 use credence_model::command::Held;
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::span::{SpanKind, Trace, Tracer};
 use futures_util::FutureExt as _;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ pub(crate) struct Workshop {
     pub(crate) signing: watch::Receiver<Signing>,
     /// The present way to the control plane.
     pub(crate) channel: ChannelWatch,
+    /// What records the way of a request, if a collector is told.
+    pub(crate) tracer: Tracer,
 }
 
 /// What is held.
@@ -101,6 +104,8 @@ struct Holder {
     served: Arc<watch::Sender<Served>>,
     mode: watch::Receiver<Option<UnbindMode>>,
     leave: watch::Receiver<bool>,
+    /// The request that led to it.
+    trace: Trace,
 }
 
 /// Why a binding is not watched over any more.
@@ -112,8 +117,15 @@ enum Watched {
 }
 
 /// Starts to hold a binding. What becomes of it is told to the hub.
-pub(crate) fn hold(workshop: Arc<Workshop>, notice: Box<BindNotice>, identity: Identity, tenant: Tenant) -> Reins {
-    let (holder, reins) = Holder::new(workshop, notice, identity);
+pub(crate) fn hold(
+    workshop: Arc<Workshop>,
+    notice: Box<BindNotice>,
+    identity: Identity,
+    tenant: Tenant,
+    trace: Trace,
+) -> Reins {
+    let (mut holder, reins) = Holder::new(workshop, notice, identity);
+    holder.trace = trace;
     holder.work(async move |holder| match tenant {
         Tenant::Slot => holder.slot().await,
         Tenant::Process(run) => holder.process(*run).await,
@@ -145,7 +157,7 @@ impl Holder {
         let (mode, told) = watch::channel(None);
         let (leave, leaving) = watch::channel(false);
         let reins = Reins { served: Arc::clone(&served), mode, leave };
-        (Self { workshop, notice, served, mode: told, leave: leaving }, reins)
+        (Self { workshop, notice, served, mode: told, leave: leaving, trace: Trace::default() }, reins)
     }
 
     /// Works to the end, which is told to the hub.
@@ -159,6 +171,23 @@ impl Holder {
         tokio::spawn(work.in_current_span());
     }
 
+    /// Asks the hub, which asks the control plane.
+    fn mint(&self) -> MintJwt {
+        let (workshop, held, actor) = (Arc::clone(&self.workshop), self.held(), self.notice.actor.clone());
+        Arc::new(move |audience, said| {
+            let mut part = workshop.tracer.follow(said, "jwt_svid", SpanKind::Server);
+            part.set("credence.actor", || actor.to_string());
+            part.set("credence.binding", || held.binding.to_string());
+            let events = workshop.events.clone();
+            async move {
+                let minted = minted(&events, held, audience, part.trace()).await;
+                part.fail_if(minted.is_err());
+                minted
+            }
+            .boxed()
+        })
+    }
+
     fn held(&self) -> Held {
         self.notice.held()
     }
@@ -168,14 +197,14 @@ impl Holder {
     }
 
     async fn open(&self, root: TreeRoot) -> Result<Endpoint, EndpointError> {
-        let mint = mint(self.workshop.events.clone(), self.held());
-        Endpoint::open(&self.socket(), root, self.served.subscribe(), mint, wall).await
+        let path = self.socket();
+        let opened = Endpoint::open(&path, root, self.served.subscribe(), self.mint(), wall);
+        self.trace.during("endpoint.open", opened).await
     }
 
     /// The same with a socket that is listened on already.
     async fn open_again(&self, root: TreeRoot, socket: OwnedFd) -> Result<Endpoint, EndpointError> {
-        let mint = mint(self.workshop.events.clone(), self.held());
-        Endpoint::adopt(&self.socket(), socket, root, self.served.subscribe(), mint, wall).await
+        Endpoint::adopt(&self.socket(), socket, root, self.served.subscribe(), self.mint(), wall).await
     }
 
     /// What another program of this process needs to go on with this binding; `None` if it is over.
@@ -249,16 +278,9 @@ fn is_harsh(mode: UnbindMode) -> bool {
     matches!(mode, UnbindMode::Quarantine | UnbindMode::Drop)
 }
 
-/// Asks the hub, which asks the control plane.
-fn mint(events: Events, held: Held) -> MintJwt {
-    Arc::new(move |audience| {
-        let events = events.clone();
-        async move {
-            let away = || Refusal::new(Kind::Unavailable, "the node is not connected to the control plane; try again");
-            let (answer, answered) = oneshot::channel();
-            events.send(Event::Mint { held, audience, answer }).await.map_err(|_| away())?;
-            answered.await.unwrap_or_else(|_| Err(away()))
-        }
-        .boxed()
-    })
+async fn minted(events: &Events, held: Held, audience: Vec<String>, trace: Trace) -> Result<String, Refusal> {
+    let away = || Refusal::new(Kind::Unavailable, "the node is not connected to the control plane; try again");
+    let (answer, answered) = oneshot::channel();
+    events.send(Event::Mint { held, audience, trace, answer }).await.map_err(|_| away())?;
+    answered.await.unwrap_or_else(|_| Err(away()))
 }

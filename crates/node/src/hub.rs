@@ -26,6 +26,7 @@ use credence_model::id::{ActorRef, BindingId, WorkerRef};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::TrustDomain;
 use credence_telemetry::limit::Limit;
+use credence_telemetry::span::Span;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -82,6 +83,8 @@ pub(crate) struct Hub {
     unclaimed: BTreeMap<BindingId, Box<BindNotice>>,
     /// The requests that led to bindings which are not held yet.
     requests: BTreeMap<BindingId, String>,
+    /// What is recorded of bindings that were not reported to run yet.
+    starting: BTreeMap<BindingId, Span>,
     /// Process trees that wait for their binding, by request.
     runs: HashMap<u64, Box<LocalRun>>,
     /// JWT-SVIDs that were asked for, by request.
@@ -133,6 +136,7 @@ impl Hub {
             holders: BTreeMap::new(),
             unclaimed: BTreeMap::new(),
             requests: BTreeMap::new(),
+            starting: BTreeMap::new(),
             runs: HashMap::new(),
             mints: HashMap::new(),
             renewals: HashMap::new(),
@@ -182,7 +186,7 @@ impl Hub {
                 // Whoever asked may have gone away.
                 let _ = answer.send(self.holders.values().filter_map(|held| held.reins.chain()).collect());
             }
-            Event::Mint { held, audience, answer } => self.mint(held, audience, answer),
+            Event::Mint { held, audience, trace, answer } => self.mint(held, audience, &trace, answer),
             Event::Run(run) => self.run(run),
             Event::HandOver(answer) => self.make_way(answer),
             Event::Shutdown => {
@@ -216,6 +220,7 @@ impl Hub {
             }
             HolderEvent::StartFailed(reason) => {
                 self.holders.remove(&binding);
+                self.starting.get_mut(&binding).into_iter().for_each(|part| part.fail_if(true));
                 tracing::warn!(%binding, request, reason, "a binding could not be started");
                 Input::StartFailed { binding, reason }
             }
@@ -238,7 +243,9 @@ impl Hub {
             for effect in self.core.step(self.clock.now(), input) {
                 match effect {
                     Effect::Send { stream, message } => {
-                        self.send_on(stream, crate::protocol::from_node(message, self.marks.last()));
+                        let part = message.running().and_then(|held| self.starting.remove(&held.binding));
+                        let message = crate::protocol::from_node(message, self.marks.last());
+                        self.send_on(stream, message, &part.map(|part| part.trace()).unwrap_or_default());
                     }
                     Effect::Start(notice) => self.start(notice),
                     Effect::Stop { binding, mode } => self.stop(binding, mode),
@@ -248,6 +255,7 @@ impl Hub {
         }
         self.stepping = false;
         self.requests.retain(|binding, _| self.core.holds(*binding));
+        self.starting.retain(|binding, _| self.core.holds(*binding));
         self.reservoir.keep_claimed(|binding| self.core.holds(binding));
         let is_connected = self.core.connected().is_some();
         self.parts.meters.stepped(self.clock, is_connected, self.holders.len(), self.core.lease_until());

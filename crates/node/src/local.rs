@@ -9,6 +9,8 @@ use credence_attest::process_tree::{Peer, ProcessTreeError, TreeRoot, peer_of};
 use credence_model::id::BindingId;
 use credence_model::refusal::{Kind, Refusal};
 use credence_telemetry::limit::Limit;
+use credence_telemetry::span::{SpanKind, Tracer};
+use credence_telemetry::trace::{self, TraceContext};
 use credence_wire::local::local_service_server::{LocalService, LocalServiceServer};
 use credence_wire::local::{Begin, Ended, RunEvent, RunRequest, run_event, run_request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -52,7 +54,7 @@ pub(crate) static REFUSED_TIME: Limit =
     Limit::new("local_refused_time", REFUSED_MS_MAX, "milliseconds", "the connection is cut");
 
 /// Accepts until it is dropped.
-pub(crate) async fn serve(listener: UnixListener, events: Events) {
+pub(crate) async fn serve(listener: UnixListener, events: Events, tracer: Tracer) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         if room.available_permits() == 0 {
@@ -62,10 +64,10 @@ pub(crate) async fn serve(listener: UnixListener, events: Events) {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let events = events.clone();
+                let (events, tracer) = (events.clone(), tracer.clone());
                 tokio::spawn(async move {
                     let caller = caller(&stream);
-                    connection(stream, caller, events).await;
+                    connection(stream, caller, (events, tracer)).await;
                     drop(place);
                 });
             }
@@ -78,13 +80,13 @@ pub(crate) async fn serve(listener: UnixListener, events: Events) {
 }
 
 /// Serves one connection, which is for one call.
-async fn connection(stream: UnixStream, caller: Result<Caller, Refusal>, events: Events) {
+async fn connection(stream: UnixStream, caller: Result<Caller, Refusal>, (events, tracer): (Events, Tracer)) {
     let limit = if caller.is_ok() { &BEGIN_TIME } else { &REFUSED_TIME };
     let caller = caller.inspect_err(|refusal| tracing::warn!(%refusal, "a local program was refused"));
     let begin_by = Instant::now() + Duration::from_millis(limit.value);
     let (turn, stage) = watch::channel(Stage::Silent);
     let caller = Mutex::new(Some((caller, Turn(turn))));
-    let service = LocalServiceServer::new(Local { caller, begin_by, events });
+    let service = LocalServiceServer::new(Local { caller, begin_by, events, tracer });
     let builder = Builder::new(TokioExecutor::new()).http2_only();
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
     tokio::select! {
@@ -159,6 +161,7 @@ struct Local {
     caller: Mutex<Option<(Result<Caller, Refusal>, Turn)>>,
     begin_by: Instant,
     events: Events,
+    tracer: Tracer,
 }
 
 #[tonic::async_trait]
@@ -171,6 +174,8 @@ impl LocalService for Local {
         let (caller, turn) = caller.ok_or_else(once)?;
         turn.0.send_replace(Stage::Called);
         let (peer, root) = caller.map_err(|refusal| status(&refusal))?;
+        let said = request.metadata().get(trace::HEADER).and_then(|value| value.to_str().ok());
+        let said = said.and_then(TraceContext::parse);
         let mut requests = request.into_inner();
         let Begin { class, actor, binding } =
             begin(&mut requests, self.begin_by).await.map_err(|refusal| status(&refusal))?;
@@ -178,7 +183,8 @@ impl LocalService for Local {
         let binding = binding.map_err(|error| status(&protocol::malformed("begin.binding", error)))?;
         let (notices, noticed) = mpsc::channel(NOTICES_MAX);
         let (exited, exits) = oneshot::channel();
-        let run = Box::new(LocalRun { class, actor, binding, peer, root, notices, exited: exits });
+        let part = self.tracer.follow(said, "process.run", SpanKind::Server);
+        let run = Box::new(LocalRun { class, actor, binding, peer, root, notices, part, exited: exits });
         let away = |_| status(&Refusal::new(Kind::Unavailable, "the node is going down"));
         self.events.send(Event::Run(run)).await.map_err(away)?;
         let (answers, answered) = mpsc::channel(NOTICES_MAX);

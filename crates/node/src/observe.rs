@@ -8,6 +8,7 @@ use crate::{core, event, local, session, transfer};
 use credence_telemetry::board::Board;
 use credence_telemetry::door::{self, Answering, Observed};
 use credence_telemetry::limit::Limit;
+use credence_telemetry::otlp;
 use tokio::sync::watch;
 
 /// Every limit of this crate that refuses, cuts or holds up.
@@ -38,7 +39,7 @@ static LIMITS: [&Limit; 22] = [
 
 /// Every limit that a node counts.
 pub fn limits() -> Vec<&'static Limit> {
-    LIMITS.iter().chain(&door::LIMITS).copied().collect()
+    LIMITS.iter().chain(&door::LIMITS).chain(&otlp::LIMITS).copied().collect()
 }
 
 /// The node, observed.

@@ -5,6 +5,7 @@
 use crate::protocol;
 use credence_model::id::{ActorId, ClassRef};
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::trace::{self, TraceContext};
 use credence_wire::local::local_service_client::LocalServiceClient;
 use credence_wire::local::{Begin, Bound, RunEvent, RunRequest, run_event, run_request};
 use hyper_util::rt::TokioIo;
@@ -30,20 +31,30 @@ pub struct Run {
 }
 
 impl Run {
-    /// Asks the node at `socket` to make this process an actor of the class: the one named, or a new one.
-    pub async fn begin(socket: &Path, class: &ClassRef, actor: Option<&ActorId>) -> Result<Self, Refusal> {
+    /// Asks the node at `socket` to make this process an actor of the class: the one named, or a new one. `trace` is the
+    /// request that this is a part of, if there is one.
+    pub async fn begin(
+        socket: &Path,
+        class: &ClassRef,
+        actor: Option<&ActorId>,
+        trace: Option<TraceContext>,
+    ) -> Result<Self, Refusal> {
         let actor = actor.map(ToString::to_string).unwrap_or_default();
         let begin = Begin { class: class.to_string(), actor, binding: String::new() };
-        Self::open(socket, begin).await
+        Self::open(socket, begin, trace).await
     }
 
-    async fn open(socket: &Path, begin: Begin) -> Result<Self, Refusal> {
+    async fn open(socket: &Path, begin: Begin, trace: Option<TraceContext>) -> Result<Self, Refusal> {
         let mut client = LocalServiceClient::new(connect(socket).await?);
         let class = begin.class.clone();
         let (requests, outgoing) = mpsc::channel(REQUESTS_MAX);
         // There is room: it is the first.
         let _ = requests.try_send(RunRequest { message: Some(run_request::Message::Begin(begin)) });
-        let opened = client.run(ReceiverStream::new(outgoing)).await;
+        let mut request = tonic::Request::new(ReceiverStream::new(outgoing));
+        if let Some(Ok(trace)) = trace.map(|trace| trace.to_string().parse()) {
+            request.metadata_mut().insert(trace::HEADER, trace);
+        }
+        let opened = client.run(request).await;
         let mut events = opened.map_err(|status| protocol::status(&status))?.into_inner();
         match next(&mut events).await? {
             Some(run_event::Event::Bound(bound)) => {
@@ -71,7 +82,7 @@ impl Run {
         let Bound { actor, binding, .. } = self.bound.clone();
         let gone = |_| Refusal::new(Kind::Unavailable, "the node went away");
         let begin = Begin { class: self.class.clone(), actor, binding };
-        *self = Self::open(&self.socket.clone(), begin).await.map_err(gone)?;
+        *self = Self::open(&self.socket.clone(), begin, None).await.map_err(gone)?;
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use crate::signing::Signing;
 use crate::trust::Keeper;
 use credence_model::id::{BindingId, NodeName};
 use credence_telemetry::door;
+use credence_telemetry::otlp::{Export, Exporter, Teller};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -96,7 +97,7 @@ pub struct Node {
     socket: PathBuf,
     /// Listens beside the one that accepts, for the program that comes after this one.
     local: std::os::unix::net::UnixListener,
-    observed_at: Option<SocketAddr>,
+    observed: Observed,
     connected: watch::Receiver<bool>,
     events: Events,
     hub: JoinHandle<()>,
@@ -163,7 +164,9 @@ impl Node {
         let (channels, channel) = watch::channel(None);
         let (connections, connected) = watch::channel(false);
         let incoming_dir = config.data_dir.join(STATE_DIR);
+        let export = Export::new(config.otlp.as_ref());
         let workshop = Workshop {
+            tracer: export.tracer(),
             driver: Arc::new(driver),
             socket_dir,
             incoming_dir,
@@ -197,17 +200,13 @@ impl Node {
         };
         let mut others = JoinSet::new();
         others.spawn(session.keep_open());
-        others.spawn(local::serve(listener, events.clone()));
+        others.spawn(local::serve(listener, events.clone(), export.tracer()));
         let keeper = Keeper::new(&config, identities, bundle, signing, (connected.clone(), events.clone()));
         others.spawn(keeper.keep());
-        let mut observed_at = None;
-        if let Some(listener) = observe {
-            observed_at = listener.local_addr().ok();
-            others.spawn(door::serve(listener, Arc::new(Watched::new(meters, connected.clone()))));
-        }
-        let hub = tokio::spawn(hub.work(happening));
-        let name = config.name;
-        Ok(Self { name, socket: local_socket, local, observed_at, connected, events, hub, others, _lock: lock })
+        let watched = Arc::new(Watched::new(meters, connected.clone()));
+        let observed = Observed::begin(watched, observe, export, &config.name, &mut others);
+        let (hub, name) = (tokio::spawn(hub.work(happening)), config.name);
+        Ok(Self { name, socket: local_socket, local, observed, connected, events, hub, others, _lock: lock })
     }
 
     /// Its name.
@@ -222,7 +221,7 @@ impl Node {
 
     /// Where its metrics and probes are, if they were asked for.
     pub fn observed_at(&self) -> Option<SocketAddr> {
-        self.observed_at
+        self.observed.at
     }
 
     /// Resolves when the control plane has welcomed the node (again).
@@ -250,7 +249,10 @@ impl Node {
         let Ok(Some((estate, bindings))) = answered.await else { return Err(self) };
         let Ok(local) = self.local.try_clone() else { return Err(self) };
         match (Inherited { estate, local: local.into(), bindings }).leave() {
-            Ok(handover) => Ok(handover),
+            Ok(handover) => {
+                self.observed.exporter.end().await;
+                Ok(handover)
+            }
             Err(error) => {
                 tracing::error!(%error, "the node cannot make way");
                 Err(self)
@@ -267,8 +269,33 @@ impl Node {
             tracing::error!(%error, "the node did not end in order");
         }
         self.others.shutdown().await;
+        self.observed.exporter.end().await;
         // Whoever starts next replaces the socket anyway.
         let _ = fs::remove_file(&self.socket);
+    }
+}
+
+/// Who is told of the node: whoever asks, and the collector.
+#[derive(Debug)]
+struct Observed {
+    at: Option<SocketAddr>,
+    exporter: Exporter,
+}
+
+impl Observed {
+    fn begin(
+        watched: Arc<Watched>,
+        listener: Option<TcpListener>,
+        export: Export,
+        name: &NodeName,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        let at = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        if let Some(listener) = listener {
+            tasks.spawn(door::serve(listener, Arc::<Watched>::clone(&watched)));
+        }
+        let teller = Teller { service: "credence-node", instance: name.to_string() };
+        Self { at, exporter: export.start(&teller, watched) }
     }
 }
 

@@ -71,7 +71,7 @@ impl Door {
 
 /// A mint that answers at once.
 pub(crate) fn mint(answer: impl Fn(Vec<String>) -> Result<String, Refusal> + Send + Sync + 'static) -> MintJwt {
-    Arc::new(move |audience| std::future::ready(answer(audience)).boxed())
+    Arc::new(move |audience, _| std::future::ready(answer(audience)).boxed())
 }
 
 /// Says something over a connection, and hears it out.

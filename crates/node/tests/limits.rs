@@ -92,7 +92,7 @@ async fn of_too_many_tokens_at_once_the_further_ones_wait() {
     let (turns, before) = (Arc::new(Semaphore::new(0)), hits("actor_tokens"));
     let slow: MintJwt = Arc::new({
         let turns = Arc::clone(&turns);
-        move |_| {
+        move |_, _| {
             let turns = Arc::clone(&turns);
             async move {
                 let turn = turns.acquire_owned().await;
@@ -115,7 +115,8 @@ async fn of_too_many_tokens_at_once_the_further_ones_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_does_not_come_is_not_waited_for_without_end() {
-    let (door, before) = (Door::minting(Arc::new(|_| std::future::pending().boxed())).await, hits("actor_token_time"));
+    let (door, before) =
+        (Door::minting(Arc::new(|_, _| std::future::pending().boxed())).await, hits("actor_token_time"));
     let refused = token(&door).await.expect_err("it does not come");
     assert_eq!(refused.code(), Code::Unavailable, "{refused}");
     assert!(hits("actor_token_time") > before);

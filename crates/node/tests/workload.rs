@@ -113,7 +113,7 @@ async fn what_the_control_plane_refuses_is_said_with_the_code_of_its_kind() {
 async fn a_token_that_comes_after_the_end_is_given_to_nobody() {
     let (asked, minting) = tokio::sync::oneshot::channel();
     let asked = std::sync::Mutex::new(Some(asked));
-    let door = Door::minting(Arc::new(move |_| {
+    let door = Door::minting(Arc::new(move |_, _| {
         if let Some(asked) = asked.lock().expect("nobody panicked").take() {
             asked.send(()).expect("the test waits");
         }

@@ -6,10 +6,10 @@
 
 use crate::api;
 use crate::app::App;
-use crate::caller::Standing;
+use crate::caller::{Peer, Standing};
 use crate::input;
 use crate::openapi;
-use crate::problem;
+use crate::problem::{self, kind_name};
 use crate::protocol::node::NodeApi;
 use crate::route::{Ask, Route, route};
 use crate::who::Who;
@@ -18,12 +18,16 @@ use axum::body::{Body, Bytes};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::span::{Span, SpanKind};
 use credence_telemetry::trace::{self, TraceContext};
 use credence_wire::node::node_service_server::NodeServiceServer;
 use http::{HeaderMap, HeaderValue, Method};
 use std::sync::{Arc, OnceLock};
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
+
+/// Most of a request's path that stands in its trace, in characters: longer ones name nothing that there is.
+const PATH_CHARS_MAX: usize = 256;
 
 /// A row for an RPC.
 #[derive(Debug, Clone, Copy)]
@@ -132,11 +136,14 @@ fn answering(app: &Arc<App>, route: Route) -> MethodRouter {
     let (app, route) = (Arc::clone(app), Arc::new(route));
     on(filter, move |mut request: http::Request<Body>| {
         let (app, route) = (Arc::clone(&app), Arc::clone(&route));
-        let trace = named(request.headers_mut());
+        let mut part = begin(&app, &route, &request);
+        let trace = part.trace();
         let span = tracing::info_span!("request", id = trace.id(), method = %route.method, path = route.path);
+        request.extensions_mut().insert(trace);
         let answer = async move {
             app.meters.requested();
             let answer = route.answer(Arc::clone(&app), request).await;
+            part.set("credence.outcome", || answer.as_ref().map_or_else(|refusal| kind_name(refusal.kind), |_| "ok"));
             let mut answer = match answer {
                 Ok(answer) => {
                     // Reading is asked often and changes nothing.
@@ -155,23 +162,30 @@ fn answering(app: &Arc<App>, route: Route) -> MethodRouter {
                     problem::http(refusal)
                 }
             };
-            tell(answer.headers_mut(), trace);
+            part.set("http.response.status_code", || u64::from(answer.status().as_u16()));
+            part.fail_if(answer.status().is_server_error());
+            tell(answer.headers_mut(), &part);
             answer
         };
         answer.instrument(span)
     })
 }
 
-/// Says which request this is to whoever reads its headers from here on.
-fn named(headers: &mut HeaderMap) -> TraceContext {
-    let trace = input::trace(headers);
-    tell(headers, trace);
-    trace
+/// The part of a request that is answered here.
+fn begin(app: &App, route: &Route, request: &http::Request<Body>) -> Span {
+    let said = TraceContext::said(request.headers());
+    let mut part = app.tracer.begin(said, route.path, SpanKind::Server);
+    part.rename(|| format!("{} {}", route.method, route.path));
+    part.set("http.request.method", || route.method.to_string());
+    part.set("http.route", || route.path);
+    part.set("url.path", || request.uri().path().chars().take(PATH_CHARS_MAX).collect::<String>());
+    part.set("credence.caller", || request.extensions().get().map_or("nobody", Peer::sort));
+    part
 }
 
-fn tell(headers: &mut HeaderMap, trace: TraceContext) {
+fn tell(headers: &mut HeaderMap, part: &Span) {
     // A trace is written in letters, digits and dashes, which every header may hold.
-    if let Ok(value) = HeaderValue::try_from(trace.to_string()) {
+    if let Ok(value) = HeaderValue::try_from(part.trace().traceparent()) {
         headers.insert(trace::HEADER, value);
     }
 }
@@ -179,21 +193,25 @@ fn tell(headers: &mut HeaderMap, trace: TraceContext) {
 fn calling(app: &Arc<App>, rpc: Rpc) -> MethodRouter {
     let service = NodeApi::service(app);
     let app = Arc::clone(app);
-    on(MethodFilter::POST, move |mut request: http::Request<Body>| {
+    on(MethodFilter::POST, move |request: http::Request<Body>| {
         let (app, service) = (Arc::clone(&app), service.clone());
-        let trace = named(request.headers_mut());
-        let span = tracing::info_span!("request", id = trace.id(), method = "gRPC", path = rpc.path);
+        let said = TraceContext::said(request.headers());
+        let mut part = app.tracer.begin(said, rpc.path.trim_start_matches('/'), SpanKind::Server);
+        part.set("rpc.system", || "grpc");
+        part.set("credence.caller", || request.extensions().get().map_or("nobody", Peer::sort));
+        let span = tracing::info_span!("request", id = part.trace().id(), method = "gRPC", path = rpc.path);
         let answer = async move {
             app.meters.requested();
             let mut answer = match call(&app, rpc, service, request).await {
                 Ok(answer) => answer,
                 Err(refusal) => {
+                    part.set("credence.outcome", || kind_name(refusal.kind));
                     app.meters.refused(refusal.kind);
                     tracing::info!(%refusal, "refused");
                     problem::grpc(&refusal).into_http::<tonic::body::Body>().map(Body::new)
                 }
             };
-            tell(answer.headers_mut(), trace);
+            tell(answer.headers_mut(), &part);
             answer
         };
         answer.instrument(span)

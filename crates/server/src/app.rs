@@ -17,6 +17,7 @@ use credence_model::hold::Hold;
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::TrustDomain;
 use credence_model::template::PathTemplates;
+use credence_telemetry::span::Tracer;
 use credence_wire::node as wire;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -31,6 +32,8 @@ pub(crate) struct App {
     pub(crate) meters: Meters,
     /// How much and how long.
     pub(crate) limits: Limits,
+    /// What records the way of a request, if a collector is told.
+    pub(crate) tracer: Tracer,
     /// The time.
     pub(crate) clock: Clock,
     /// State archives.

@@ -47,6 +47,15 @@ pub(crate) struct Standing {
 }
 
 impl Peer {
+    /// Which sort it is, for traces.
+    pub(crate) fn sort(&self) -> &'static str {
+        match self {
+            Self::Local { .. } => "local",
+            Self::Svid(_) => "svid",
+            Self::Anonymous => "anonymous",
+        }
+    }
+
     /// Works out what this peer is now.
     pub(crate) async fn standing(&self, app: &App) -> Result<Standing, Refusal> {
         match self {

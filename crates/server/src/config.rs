@@ -9,6 +9,7 @@ use credence_model::refusal::Refusal;
 use credence_model::settings::Settings;
 use credence_model::spiffe_id::{SpiffeId, TrustDomain};
 use credence_model::template::PathTemplates;
+use credence_telemetry::otlp;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ pub struct ConfigFile {
     pub listen: Option<String>,
     /// Loopback address and port of `/metrics`, `/healthz` and `/readyz` in plain HTTP; nowhere by default.
     pub observe: Option<String>,
+    /// The collector that is told traces and metrics (OTLP over gRPC); nobody by default.
+    pub otlp: otlp::SettingsFile,
     /// Further DNS names and IP addresses for the server's certificate; `localhost`, `127.0.0.1` and `::1` are always
     /// there.
     pub names: Vec<String>,
@@ -94,6 +97,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where metrics and probes are, if anywhere.
     pub observe: Option<SocketAddr>,
+    /// Who is told traces and metrics, if anybody.
+    pub otlp: Option<otlp::Settings>,
     /// DNS names in the server's certificate.
     pub dns_names: Vec<String>,
     /// IP addresses in the server's certificate.
@@ -157,12 +162,14 @@ impl ConfigFile {
             .map_err(|_| field("listen", format!("`{listen}` is not ADDRESS:PORT, e.g. {LISTEN_DEFAULT}")))?;
         let wrong = |text: &str| field("observe", format!("`{text}` is not ADDRESS:PORT, e.g. 127.0.0.1:9464"));
         let observe = self.observe.map(|text| text.parse().map_err(|_| wrong(&text))).transpose()?;
+        let otlp = self.otlp.0.resolve().map_err(|error| field(error.field, error))?;
         let (dns_names, ip_addrs) = names(&self.names)?;
         Ok(Config {
             settings,
             data_dir: self.data_dir.unwrap_or_else(|| DATA_DIR_DEFAULT.into()),
             listen,
             observe,
+            otlp,
             dns_names,
             ip_addrs,
             admins: admins(&self.admins)?,
@@ -274,6 +281,11 @@ mod tests {
             ("trust_domain = 'a'\n[settings]\nlease_ms = 1", "settings.leaseMs"),
             ("trust_domain = 'a'\ninsecure = true", "unknown field `insecure`"),
             ("trust_domain = 7", "line 1"),
+            (
+                "trust_domain = 'a'\notlp = 'http://10.0.0.1:4317'",
+                "otlp.endpoint: `10.0.0.1` is not a loopback address",
+            ),
+            ("trust_domain = 'a'\n[otlp]\nratio = 1", "otlp.endpoint: it is missing"),
         ] {
             let message = resolve(text).expect_err(text).to_string();
             assert!(message.contains(field), "{text}: {message}");

@@ -6,7 +6,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts as _, Query, RawPathParams};
 use credence_model::command::IDEMPOTENCY_KEY_BYTES_MAX;
 use credence_model::refusal::{Kind, Refusal};
-use credence_telemetry::trace::{self, TraceContext};
 use http::request::Parts;
 use http::{HeaderMap, Uri, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -21,17 +20,6 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(crate) fn peer(request: &http::Request<Body>) -> Result<Peer, Refusal> {
     let missing = || Refusal::new(Kind::Bug, "a request came from nowhere");
     request.extensions().get::<Peer>().cloned().ok_or_else(missing)
-}
-
-/// Which request this is: what the caller says, or a name of our own.
-pub(crate) fn trace(headers: &HeaderMap) -> TraceContext {
-    let said = headers.get(trace::HEADER).and_then(|value| value.to_str().ok()).and_then(TraceContext::parse);
-    said.unwrap_or_else(|| {
-        let mut random = [0; 24];
-        // Without randomness the request has a name that others have, too.
-        let _ = aws_lc_rs::rand::fill(&mut random);
-        TraceContext::begin(random)
-    })
 }
 
 /// The parameters of the path, percent-decoded once.

@@ -10,6 +10,7 @@ use credence_model::time::Timestamp;
 use credence_telemetry::board::Board;
 use credence_telemetry::door::{self, Answering, Observed};
 use credence_telemetry::limit::Limit;
+use credence_telemetry::otlp;
 use std::sync::Arc;
 
 /// The server, observed.
@@ -32,7 +33,8 @@ struct Census {
 
 /// Every limit that a server counts.
 pub fn limits() -> Vec<&'static Limit> {
-    credence_control::LIMITS.iter().chain(&limits::ALL).chain(&door::LIMITS).copied().collect()
+    let telling = door::LIMITS.iter().chain(&otlp::LIMITS);
+    credence_control::LIMITS.iter().chain(&limits::ALL).chain(telling).copied().collect()
 }
 
 impl Watched {

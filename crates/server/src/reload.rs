@@ -66,6 +66,7 @@ fn fixed(before: &Config, after: &Config) -> Option<&'static str> {
         ("data_dir", before.data_dir == after.data_dir),
         ("listen", before.listen == after.listen),
         ("observe", before.observe == after.observe),
+        ("otlp", before.otlp == after.otlp),
         ("authority.algorithm", before.algorithm == after.algorithm),
         ("authority.intermediate", before.intermediate == after.intermediate),
     ];

@@ -13,7 +13,7 @@ use credence_control::Answered;
 use credence_model::caller::Caller;
 use credence_model::command::{Command, Request};
 use credence_model::refusal::{Kind, Refusal};
-use credence_telemetry::trace::TraceContext;
+use credence_telemetry::span::Trace;
 use futures_util::future::BoxFuture;
 use http::{Method, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -35,8 +35,8 @@ pub(crate) struct Ask<Q = Nothing, B = Nothing> {
     pub(crate) body: B,
     /// Names a retry of the same command.
     pub(crate) idempotency_key: Option<String>,
-    /// Which request this is, in logs.
-    pub(crate) trace: TraceContext,
+    /// Which request this is, in logs and traces.
+    pub(crate) trace: Trace,
     /// The version that the caller read (`If-Match`).
     pub(crate) if_match: Option<u64>,
     path: Vec<(String, String)>,
@@ -125,7 +125,7 @@ async fn read<Q: DeserializeOwned, B: DeserializeOwned>(
     Ok(Ask {
         app,
         caller: standing.caller,
-        trace: input::trace(&parts.headers),
+        trace: parts.extensions.remove().unwrap_or_default(),
         query,
         idempotency_key,
         if_match,
@@ -157,6 +157,6 @@ impl<Q, B> Ask<Q, B> {
             return Err(Refusal::new(Kind::Bug, "a command without a caller"));
         };
         let request = Request { caller, idempotency_key: self.idempotency_key.clone(), command };
-        self.app.cell.submit_traced(request, Some(self.trace)).await
+        self.app.cell.submit_traced(request, self.trace.clone()).await
     }
 }

@@ -27,6 +27,8 @@ use credence_model::hold::{Hold, HoldCause};
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::TrustDomain;
 use credence_telemetry::door;
+use credence_telemetry::otlp::{Export, Exporter, Teller};
+use credence_telemetry::span::Tracer;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -114,6 +116,7 @@ pub struct Server {
     cell: Cell,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    exporter: Exporter,
 }
 
 impl fmt::Debug for Server {
@@ -159,7 +162,9 @@ impl Server {
     ) -> Result<Self, StartError> {
         let dir = config.data_dir.clone();
         let (stop, stopping) = watch::channel(false);
-        let app = Arc::new(compose(&config, &dir, clock, cell.clone(), stopping.clone()).await?);
+        let export = Export::new(config.otlp.as_ref());
+        let app = compose(&config, &dir, clock, cell.clone(), stopping.clone()).await?;
+        let app = Arc::new(App { tracer: export.tracer(), ..app });
         app.signer.renew_own(&app.cell, clock.now()).await.map_err(StartError::Identity)?;
         let listeners = match inherited {
             Some(listeners) => listeners.suit(&config)?,
@@ -180,11 +185,26 @@ impl Server {
             observed_at = Some(listener.local_addr().map_err(observe)?);
             tasks.spawn(observed(listener, Arc::clone(&app)));
         }
+        let teller = Teller { service: "credence-server", instance: config.settings.trust_domain.to_string() };
+        let exporter = export.start(&teller, Arc::new(Watched::new(Arc::clone(&app))));
         tasks.spawn(keep_identity(Arc::clone(&app)));
         tasks.spawn(follow_authorities(Arc::clone(&app)));
         let (admin_socket, trust_domain) = (admin_socket(&dir), config.settings.trust_domain.clone());
         let config = Mutex::new(config);
-        Ok(Self { app, config, listeners, addr, observed_at, admin_socket, trust_domain, report, cell, stop, tasks })
+        Ok(Self {
+            app,
+            config,
+            listeners,
+            addr,
+            observed_at,
+            admin_socket,
+            trust_domain,
+            report,
+            cell,
+            stop,
+            tasks,
+            exporter,
+        })
     }
 
     /// Where it listens for TLS.
@@ -229,6 +249,7 @@ impl Server {
     pub async fn hand_over(mut self) -> Listeners {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
+        self.exporter.end().await;
         self.cell.stop().await;
         self.listeners
     }
@@ -286,6 +307,7 @@ async fn compose(
         signer,
         meters,
         limits: config.limits.clone().within(descriptors()),
+        tracer: Tracer::default(),
         clock,
         archives,
         calls: Calls::default(),

@@ -1,5 +1,6 @@
 //! All that a process measures, written as OpenMetrics text, which Prometheus reads.
 
+use crate::count;
 use crate::limit::Limit;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
@@ -24,6 +25,7 @@ impl Board {
     pub fn new(limits: Vec<&'static Limit>) -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(Limits(limits)));
+        registry.register_collector(Box::new(Exports));
         Self { registry }
     }
 
@@ -63,6 +65,20 @@ pub fn limits_table(limits: &[&Limit]) -> String {
     let row = |limit: &&Limit| format!("| `{}` | {} {} | {} |\n", limit.name, limit.value, limit.unit, limit.then);
     let head = "| limit | allows | beyond it |\n|---|---|---|\n";
     limits.iter().fold(head.to_owned(), |table, limit| table + &row(limit))
+}
+
+/// What became of what was sent to a collector; zero without one.
+#[derive(Debug)]
+struct Exports;
+
+impl Collector for Exports {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (name, help, value) in count::counts() {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug)]

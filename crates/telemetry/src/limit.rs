@@ -30,6 +30,11 @@ impl Limit {
         self.hits.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// So much was beyond it at once.
+    pub fn hit_by(&self, number: u64) {
+        self.hits.fetch_add(number, Ordering::Relaxed);
+    }
+
     /// How often it was reached since the process began.
     pub fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)

@@ -49,12 +49,33 @@ impl TraceContext {
         (context.trace != [0; 16] && context.span != [0; 8]).then_some(context)
     }
 
+    /// What the headers of a request say.
+    pub fn said(headers: &http::HeaderMap) -> Option<Self> {
+        headers.get(HEADER).and_then(|value| value.to_str().ok()).and_then(Self::parse)
+    }
+
     /// The same request, on its next part.
     #[must_use]
     pub fn next(self, random: [u8; 8]) -> Self {
         let mut span = random;
         span[7] |= u8::from(span == [0; 8]);
         Self { span, ..self }
+    }
+
+    /// Whether whoever began it wants it recorded (§3.2.2.5).
+    pub fn is_sampled(&self) -> bool {
+        self.flags & 1 == 1
+    }
+
+    /// The same request, to be recorded or not.
+    #[must_use]
+    pub(crate) fn sampled(self, sampled: bool) -> Self {
+        Self { flags: u8::from(sampled), ..self }
+    }
+
+    /// The bytes of the request's id, and of the part's.
+    pub(crate) fn ids(&self) -> ([u8; 16], [u8; 8]) {
+        (self.trace, self.span)
     }
 
     /// The id of the request, in hex: what stands in logs and in errors.

@@ -1,5 +1,5 @@
 //! Rule: some words may be said only in some crates. The model knows neither time nor IO; status codes are known only
-//! where a protocol ends; the server opens the journal and otherwise asks the cell.
+//! where a protocol ends; the server opens the journal and otherwise asks the cell; collectors are told in one place.
 
 use crate::tidy::{
     Finding,
@@ -30,6 +30,9 @@ const STATUS_CODES: &[&[&str]] = &[&["StatusCode"], &["tonic", "::", "Code"], &[
 /// Where status codes are known: the two ends of every protocol, and HTTP clients.
 const STATUS_CODE_CRATES: &[&str] = &["server", "node", "cli", "wire", "telemetry"];
 
+/// The one crate that speaks to collectors; the other one is their protocol.
+const OTLP_CRATES: &[&str] = &["telemetry", "wire"];
+
 /// The server's composition, where the journal is opened and given away.
 const SERVER_START: [&str; 2] = ["src/start", "src/backup"];
 
@@ -51,6 +54,9 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
                 "only the start of the server and its backups know",
                 &mut findings,
             );
+        }
+        if !OTLP_CRATES.contains(&name) {
+            said(path, rust, &[&["opentelemetry"]], "only telemetry knows", &mut findings);
         }
         if !STATUS_CODE_CRATES.contains(&name) {
             said(path, rust, STATUS_CODES, "only the ends of a protocol know", &mut findings);
@@ -103,6 +109,13 @@ mod tests {
             assert_eq!(found("crates/control/src/a.rs", text).len(), 1, "{text}");
             assert!(found("crates/server/src/a.rs", text).is_empty());
         }
+    }
+
+    #[test]
+    fn a_collectors_protocol_away_from_telemetry_is_caught() {
+        let text = "use credence_wire::opentelemetry::trace::v1::Span;";
+        assert_eq!(found("crates/server/src/access.rs", text), ["only telemetry knows opentelemetry"]);
+        assert!(found("crates/telemetry/src/otlp.rs", text).is_empty());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use credence_model::id::{ActorId, ClassRef, NodeName};
+use credence_telemetry::otlp::{File, SettingsFile};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -40,6 +41,32 @@ pub(crate) struct PassphraseArgs {
     pub(crate) key_passphrase_credential: Option<String>,
 }
 
+/// Which collector is told traces and metrics.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OtlpArgs {
+    /// Tell a collector traces and metrics (OTLP over gRPC): http:// on this machine, https://HOST:PORT, or unix:PATH
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) otlp: Option<String>,
+    /// Certificates (PEM) of the authorities that a collector behind https:// is known by
+    #[arg(long, value_name = "FILE")]
+    pub(crate) otlp_ca: Option<PathBuf>,
+    /// Share of the requests to trace that come without a traceparent, from 0 to 1 (default: all)
+    #[arg(long, value_name = "RATIO")]
+    pub(crate) otlp_ratio: Option<f64>,
+}
+
+impl OtlpArgs {
+    /// What was typed here wins.
+    pub(crate) fn over(self, file: SettingsFile) -> SettingsFile {
+        SettingsFile(File {
+            endpoint: self.otlp.or(file.0.endpoint),
+            ca: self.otlp_ca.or(file.0.ca),
+            ratio: self.otlp_ratio.or(file.0.ratio),
+            ..file.0
+        })
+    }
+}
+
 /// How a verb that stays begins, besides from nothing.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct BeginningArgs {
@@ -66,6 +93,9 @@ pub(crate) struct DevArgs {
     /// Address of the TLS listener; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
+    /// Who is told of it.
+    #[command(flatten)]
+    pub(crate) otlp: OtlpArgs,
     /// How it is told to end.
     #[command(flatten)]
     pub(crate) ending: EndingArgs,
@@ -112,6 +142,9 @@ pub(crate) struct ServerArgs {
     /// What encrypts keys on disk.
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
+    /// Who is told of it.
+    #[command(flatten)]
+    pub(crate) otlp: OtlpArgs,
     /// How it is told to end.
     #[command(flatten)]
     pub(crate) ending: EndingArgs,
@@ -147,6 +180,9 @@ pub(crate) struct NodeArgs {
     /// What encrypts keys on disk.
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
+    /// Who is told of it.
+    #[command(flatten)]
+    pub(crate) otlp: OtlpArgs,
     /// How it is told to end.
     #[command(flatten)]
     pub(crate) ending: EndingArgs,

@@ -97,6 +97,7 @@ async fn join_token(client: &Client, name: &str) -> Result<Zeroizing<String>, Fa
 fn config(dir: &Path, addr: &str, name: &str) -> Result<credence_node::config::Config, Failure> {
     node_config(ConfigFile {
         observe: None,
+        otlp: Default::default(),
         name: Some(name.to_owned()),
         connect: Some(addr.to_owned()),
         data_dir: Some(dir.join(name)),

@@ -105,6 +105,7 @@ fn config(args: &DevArgs, data_dir: &Path) -> Result<Config, Failure> {
         trust_domain: Some(args.trust_domain.to_string()),
         data_dir: Some(data_dir.join("server")),
         listen: Some(args.listen.to_string()),
+        otlp: args.otlp.clone().over(Default::default()),
         ..ConfigFile::default()
     };
     file.resolve().map_err(|error| Failure::caused(Kind::Malformed, &error))
@@ -125,6 +126,7 @@ async fn come_up(args: &DevArgs, data_dir: &Path, server: &Server, client: &Clie
     let token = if needs { Some(join_token(client).await?) } else { None };
     let file = credence_node::config::ConfigFile {
         observe: None,
+        otlp: args.otlp.clone().over(Default::default()),
         name: Some(NODE.to_owned()),
         connect: Some(reachable(server.addr()).to_string()),
         data_dir: Some(node_dir),

@@ -186,6 +186,7 @@ fn resolve(args: NodeArgs) -> Result<Config, Failure> {
     file.name = args.name.map(|name| name.to_string()).or(file.name);
     file.connect = args.connect.or(file.connect);
     file.observe = args.observe.map(|addr| addr.to_string()).or(file.observe);
+    file.otlp = args.otlp.over(file.otlp);
     file.data_dir = args.data_dir.or(file.data_dir);
     if !args.workers.is_empty() {
         file.workers = args.workers;

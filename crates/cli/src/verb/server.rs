@@ -167,6 +167,7 @@ fn resolve(args: ServerArgs) -> Result<Config, Failure> {
     file.data_dir = args.data_dir.or(file.data_dir);
     file.listen = args.listen.map(|addr| addr.to_string()).or(file.listen);
     file.observe = args.observe.map(|addr| addr.to_string()).or(file.observe);
+    file.otlp = args.otlp.over(file.otlp);
     file.trust_domain = args.trust_domain.map(String::from).or(file.trust_domain);
     file.resolve().map_err(wrong)
 }

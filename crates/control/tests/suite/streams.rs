@@ -11,6 +11,7 @@ use credence_model::command::{Command, Report};
 use credence_model::directive::{Bind, Directive};
 use credence_model::id::NodeName;
 use credence_model::refusal::Kind;
+use credence_telemetry::span::Trace;
 use credence_telemetry::trace::TraceContext;
 
 async fn ok(cell: &Cell, command: Command) {
@@ -59,14 +60,14 @@ async fn what_a_node_is_told_carries_the_id_of_the_request_that_caused_it() {
     let mut attachment = attach(&cell).await;
     let trace = TraceContext::begin([5; 24]);
     // In one turn with others, each has its own.
-    let others = (0..8).map(|nth| cell.submit_traced(by_admin(create(&format!("b-{nth}"))), None));
+    let others = (0..8).map(|nth| cell.submit_traced(by_admin(create(&format!("b-{nth}"))), Trace::default()));
     let others: Vec<_> = others.map(Box::pin).collect();
-    cell.submit_traced(by_admin(resume("a-1")), Some(trace)).await.unwrap();
+    cell.submit_traced(by_admin(resume("a-1")), trace.into()).await.unwrap();
     drop(others);
     let told = attachment.directives.recv().await.unwrap();
-    assert!(matches!(told.directive, Directive::Bind(_)) && told.trace == Some(trace), "{told:?}");
+    assert!(matches!(told.directive, Directive::Bind(_)) && told.trace.context() == Some(trace), "{told:?}");
     ok(&cell, suspend("a-1")).await;
-    assert_eq!(attachment.directives.recv().await.unwrap().trace, None);
+    assert_eq!(attachment.directives.recv().await.unwrap().trace.context(), None);
     cell.stop().await;
 }
 

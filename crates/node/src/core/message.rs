@@ -91,6 +91,11 @@ pub enum FromNodeMessage {
 }
 
 impl FromNodeMessage {
+    /// The binding that it says to run.
+    pub(crate) fn running(&self) -> Option<Held> {
+        if let Self::Running(held) = self { Some(*held) } else { None }
+    }
+
     /// The report that it is to the model; a Hello is not one, it attaches the node.
     pub fn report(&self) -> Option<Report> {
         match self {

@@ -6,6 +6,7 @@ use credence_model::command::{AUDIENCE_BYTES_MAX, AUDIENCES_MAX};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::time::Timestamp;
 use credence_telemetry::limit::Limit;
+use credence_telemetry::trace::TraceContext;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -48,7 +49,7 @@ impl Desk {
     }
 
     /// Has a JWT-SVID minted. It is given to nobody if the binding ends meanwhile.
-    pub(super) async fn mint(&self, audience: Vec<String>) -> Result<String, Refusal> {
+    pub(super) async fn mint(&self, audience: Vec<String>, said: Option<TraceContext>) -> Result<String, Refusal> {
         check_audience(&audience)?;
         let mut presence = self.presence();
         presence.live()?;
@@ -58,7 +59,7 @@ impl Desk {
             }
             // The semaphore is never closed.
             let _turn = self.minting.acquire().await;
-            (self.mint)(audience).await
+            (self.mint)(audience, said).await
         };
         let minted = tokio::select! {
             minted = tokio::time::timeout(Duration::from_millis(MINT_MS_MAX), minted) => minted.unwrap_or_else(|_| Err(late())),

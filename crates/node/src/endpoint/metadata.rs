@@ -11,6 +11,7 @@ use crate::endpoint::desk::Desk;
 use crate::endpoint::status;
 use credence_credential::jwt_svid;
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::trace::TraceContext;
 use http::header::{ALLOW, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -35,7 +36,7 @@ pub(super) async fn answer(desk: &Desk, request: &http::request::Parts) -> Respo
     let answered = match guard(&request.headers) {
         Err(refusal) => Err(refusal),
         Ok(()) if path == "/identity" => identity(desk),
-        Ok(()) => token(desk, request.uri.query().unwrap_or_default()).await,
+        Ok(()) => token(desk, request).await,
     };
     match answered {
         Ok(value) => status::json_answer(StatusCode::OK, &value),
@@ -70,8 +71,9 @@ fn identity(desk: &Desk) -> Result<Value, Refusal> {
     }))
 }
 
-async fn token(desk: &Desk, query: &str) -> Result<Value, Refusal> {
-    let token = desk.mint(audiences(query)?).await?;
+async fn token(desk: &Desk, request: &http::request::Parts) -> Result<Value, Refusal> {
+    let audiences = audiences(request.uri.query().unwrap_or_default())?;
+    let token = desk.mint(audiences, TraceContext::said(&request.headers)).await?;
     let said = jwt_svid::inspect(&token).map_err(|error| Refusal::new(Kind::Bug, error.to_string()))?;
     Ok(json!({ "token": token, "expires_at": said.expires_at, "token_type": "JWT" }))
 }

@@ -12,6 +12,7 @@ use credence_credential::jwt_svid;
 use credence_model::id::Digest;
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
+use credence_telemetry::trace::{self, TraceContext};
 use credence_wire::workload::spiffe_workload_api_server::SpiffeWorkloadApi;
 use credence_wire::workload::{
     JwtBundlesRequest, JwtBundlesResponse, Jwtsvid, JwtsvidRequest, JwtsvidResponse, ValidateJwtsvidRequest,
@@ -48,7 +49,9 @@ impl SpiffeWorkloadApi for Workload {
     }
 
     async fn fetch_jwtsvid(&self, request: Request<JwtsvidRequest>) -> Result<Response<JwtsvidResponse>, Status> {
-        let answer = fetch_jwt_svid(&self.0, request.into_inner()).await;
+        let said = request.metadata().get(trace::HEADER).and_then(|value| value.to_str().ok());
+        let said = said.and_then(TraceContext::parse);
+        let answer = fetch_jwt_svid(&self.0, request.into_inner(), said).await;
         answer.map(Response::new).map_err(|refusal| status::grpc(&refusal))
     }
 
@@ -135,7 +138,11 @@ fn bundle_key(bundle: &Bundle) -> String {
 }
 
 // SPEC: SPIFFE Workload API §6.2.1 (W-10, W-11)
-async fn fetch_jwt_svid(desk: &Desk, request: JwtsvidRequest) -> Result<JwtsvidResponse, Refusal> {
+async fn fetch_jwt_svid(
+    desk: &Desk,
+    request: JwtsvidRequest,
+    said: Option<TraceContext>,
+) -> Result<JwtsvidResponse, Refusal> {
     let (identity, _) = desk.live()?;
     if !request.spiffe_id.is_empty() {
         let wanted = SpiffeId::parse(&request.spiffe_id)
@@ -144,7 +151,7 @@ async fn fetch_jwt_svid(desk: &Desk, request: JwtsvidRequest) -> Result<JwtsvidR
             return Err(Refusal::new(Kind::Denied, format!("this actor is {}", identity.spiffe_id)));
         }
     }
-    let svid = desk.mint(request.audience).await?;
+    let svid = desk.mint(request.audience, said).await?;
     let svid = Jwtsvid { spiffe_id: identity.spiffe_id.as_str().to_owned(), svid, hint: String::new() };
     Ok(JwtsvidResponse { svids: vec![svid] })
 }

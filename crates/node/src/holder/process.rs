@@ -25,10 +25,11 @@ struct Caller {
 
 impl Holder {
     pub(super) async fn process(self, run: LocalRun) -> HolderEvent {
-        let LocalRun { root, notices, exited, .. } = run;
+        let LocalRun { root, notices, exited, part, .. } = run;
         match self.open(root).await {
             Ok(endpoint) => {
                 self.tell(HolderEvent::Started(None)).await;
+                drop(part);
                 self.serve(root, endpoint, Caller { notices, exited }).await
             }
             Err(error) => {

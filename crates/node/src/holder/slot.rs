@@ -74,14 +74,14 @@ impl Holder {
     /// Stops between two steps if it was told to; what was made until then is taken away by being dropped.
     async fn start(&self) -> Result<(Endpoint, Arc<dyn Running>), NotStarted> {
         let archive = self.fetch().await?;
-        let prepared = self.prepare(archive).await?;
+        let prepared = self.trace.during("program.prepare", self.prepare(archive)).await?;
         self.tell(HolderEvent::Rooted(prepared.tree_root())).await;
         let endpoint = self.open(prepared.tree_root()).await.map_err(|error| failed(&error))?;
         if self.is_stopped() {
             self.close(endpoint).await;
             return Err(NotStarted::Stopped);
         }
-        match prepared.go().await {
+        match self.trace.during("program.start", prepared.go()).await {
             Ok(running) => Ok((endpoint, running)),
             Err(error) => {
                 self.close(endpoint).await;
@@ -93,7 +93,8 @@ impl Holder {
     async fn fetch(&self) -> Result<Option<PathBuf>, NotStarted> {
         let Some(digest) = self.notice.archive else { return Ok(None) };
         let path = self.workshop.incoming_dir.join(format!("{}.in.tar", self.notice.binding));
-        let fetched = transfer::fetch(&self.workshop.channel, self.held(), digest, &path).await;
+        let fetched = transfer::fetch(&self.workshop.channel, self.held(), digest, &path);
+        let fetched = self.trace.during("state.fetch", fetched).await;
         let fetched = fetched.map_err(|refusal| format!("its state could not be fetched: {refusal}"));
         match fetched {
             Ok(()) => Ok(Some(path)),

@@ -39,7 +39,7 @@ impl Hub {
                 Some(call::Call::Exec(order)) => exec(running, order).await,
                 None => Err(protocol::malformed("call", "it is missing or of an unknown kind")),
             };
-            let message = wire::FromNode { message: Some(reply_to(called.id, answer)) };
+            let message = wire::FromNode { message: Some(reply_to(called.id, answer)), ..wire::FromNode::default() };
             // A stream that is over has no use for it.
             let _ = out.send(message).await;
             drop(room);

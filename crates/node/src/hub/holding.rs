@@ -13,6 +13,7 @@ use credence_model::actor::UnbindMode;
 use credence_model::id::{ActorRef, BindingId};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::worker::WorkerKind;
+use credence_telemetry::span::{Span, SpanKind};
 use credence_telemetry::trace::TraceContext;
 use std::sync::Arc;
 
@@ -23,6 +24,19 @@ impl Hub {
         if !key.is_some_and(|key| self.reservoir.claim(notice.binding, &key)) {
             tracing::error!(binding = %notice.binding, "a binding came with a certificate for a key that is not ours");
         }
+    }
+
+    /// From the order to hold a binding until it is reported to run is a part of whatever request led to it.
+    pub(super) fn trace_start(&mut self, notice: &BindNotice, said: Option<TraceContext>) {
+        if self.parts.workshop.tracer.is_off() {
+            return;
+        }
+        let mut part = self.parts.workshop.tracer.begin(said, "binding.start", SpanKind::Consumer);
+        part.set("credence.actor", || notice.actor.to_string());
+        part.set("credence.binding", || notice.binding.to_string());
+        part.set("credence.epoch", || notice.epoch.0);
+        part.set("credence.worker", || notice.worker.to_string());
+        self.starting.insert(notice.binding, part);
     }
 
     pub(super) fn start(&mut self, notice: Box<BindNotice>) {
@@ -59,7 +73,8 @@ impl Hub {
                 };
                 // What is done for a binding is a part of the request that led to it.
                 let span = tracing::info_span!("binding", id = %binding, request);
-                let reins = span.in_scope(|| hold(Arc::clone(&self.parts.workshop), notice, identity, tenant));
+                let trace = self.starting.get(&binding).map(Span::trace).unwrap_or_default();
+                let reins = span.in_scope(|| hold(Arc::clone(&self.parts.workshop), notice, identity, tenant, trace));
                 let held = Held { actor, root, reins, running: None, started: false, request, rejoin: None };
                 self.holders.insert(binding, held);
             }

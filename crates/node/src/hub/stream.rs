@@ -11,6 +11,7 @@ use crate::signing::Signing;
 use credence_model::command::Held;
 use credence_model::id::{BindingId, Digest};
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::span::Trace;
 use credence_telemetry::trace::TraceContext;
 use credence_wire::node as wire;
 use credence_wire::node::{bind_process_result, from_node, to_node};
@@ -70,6 +71,7 @@ impl Hub {
                 let bind = Box::new(protocol::bind(bind)?);
                 self.claim(&bind);
                 self.note_request(bind.binding, said);
+                self.trace_start(&bind, said);
                 self.step(Input::Bind { stream, bind });
             }
             to_node::Message::Unbind(unbind) => {
@@ -190,12 +192,19 @@ impl Hub {
         }
     }
 
-    pub(super) fn mint(&mut self, held: Held, audience: Vec<String>, answer: oneshot::Sender<Result<String, Refusal>>) {
+    pub(super) fn mint(
+        &mut self,
+        held: Held,
+        audience: Vec<String>,
+        trace: &Trace,
+        answer: oneshot::Sender<Result<String, Refusal>>,
+    ) {
         self.mints.retain(|_, waiting| !waiting.is_closed());
         let request = self.next_request();
         let mint = wire::MintJwt { request, held: Some(protocol::held(held)), audience };
+        let mint = from_node::Message::MintJwt(mint);
         let has_room = self.mints.len() < ASKED_MAX;
-        let asked = if has_room { self.send(from_node::Message::MintJwt(mint)) } else { Err(busy(&TOKENS)) };
+        let asked = if has_room { self.send_traced(mint, trace) } else { Err(busy(&TOKENS)) };
         match asked {
             Ok(()) => drop(self.mints.insert(request, answer)),
             // Whoever asked may have gone away.
@@ -219,7 +228,7 @@ impl Hub {
         let asked = match self.runs.len() {
             _ if !is_welcome => Err(away()),
             ASKED_MAX.. => Err(busy(&PROGRAMS)),
-            _ => self.send(from_node::Message::BindProcess(bind)),
+            _ => self.send_traced(from_node::Message::BindProcess(bind), &run.part.trace()),
         };
         match asked {
             Ok(()) => drop(self.runs.insert(request, run)),
@@ -246,15 +255,21 @@ impl Hub {
 impl Hub {
     /// Sends on the present stream.
     pub(super) fn send(&mut self, message: from_node::Message) -> Result<(), Refusal> {
+        self.send_traced(message, &Trace::default())
+    }
+
+    fn send_traced(&mut self, message: from_node::Message, trace: &Trace) -> Result<(), Refusal> {
         let Some(number) = self.stream.as_ref().map(|open| open.number) else { return Err(away()) };
-        self.send_on(number, message);
+        self.send_on(number, message, trace);
         // It was cut if it did not take this.
         self.stream.as_ref().map(drop).ok_or_else(away)
     }
 
-    pub(super) fn send_on(&mut self, stream: u64, message: from_node::Message) {
+    /// The control plane is told which request a message is a part of if that is recorded here.
+    pub(super) fn send_on(&mut self, stream: u64, message: from_node::Message, trace: &Trace) {
         let Some(open) = self.stream.as_ref().filter(|open| open.number == stream) else { return };
-        match open.out.try_send(wire::FromNode { message: Some(message) }) {
+        let traceparent = if trace.is_recorded() { trace.traceparent() } else { String::new() };
+        match open.out.try_send(wire::FromNode { traceparent, message: Some(message) }) {
             // One that is closed says so itself.
             Ok(()) | Err(TrySendError::Closed(_)) => {}
             Err(TrySendError::Full(_)) => {

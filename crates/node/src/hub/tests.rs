@@ -4,6 +4,7 @@ use crate::event::{Event, LocalRun, RunNotice, StreamEvent};
 use crate::fixture::{TRUST_DOMAIN, held, hits, parts};
 use credence_attest::process_tree::{TreeRoot, peer_of};
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::span::{Span, Trace};
 use credence_wire::node as wire;
 use credence_wire::node::{FromNode, call, from_node, reply, to_node};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -89,7 +90,7 @@ async fn so_many_tokens_are_asked_of_the_server_at_once_and_whoever_comes_then_i
     let mut answers = Vec::new();
     for _ in 0..=ASKED_MAX {
         let (answer, answered) = oneshot::channel();
-        node.hub.take(Event::Mint { held: held(1), audience: vec!["a".into()], answer });
+        node.hub.take(Event::Mint { held: held(1), audience: vec!["a".into()], trace: Trace::default(), answer });
         answers.push(answered);
     }
     let last = answers.pop().expect("one").await.expect("it was answered");
@@ -113,7 +114,7 @@ async fn so_many_programs_wait_for_their_binding_at_once_and_whoever_comes_then_
         let (exited, exits) = oneshot::channel();
         let peer = peer_of(&stream).expect("this process");
         let (class, actor) = ("demo/class".to_owned(), String::new());
-        let run = LocalRun { class, actor, binding: None, peer, root, notices, exited: exits };
+        let run = LocalRun { class, actor, binding: None, peer, root, notices, exited: exits, part: Span::default() };
         node.hub.take(Event::Run(Box::new(run)));
         callers.push((noticed, exited));
     }

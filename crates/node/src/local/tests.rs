@@ -3,6 +3,7 @@ use crate::event::{EVENTS, Events};
 use crate::fixture::hits;
 use crate::protocol;
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::span::Tracer;
 use credence_wire::local::local_service_client::LocalServiceClient;
 use credence_wire::local::{Begin, RunRequest, run_request};
 use hyper_util::rt::TokioIo;
@@ -27,7 +28,7 @@ async fn whoever_connects_and_does_not_call_is_cut() {
     for (is_refused, limit) in [(false, "local_begin_time"), (true, "local_refused_time")] {
         let ((ours, _theirs), before) = (UnixStream::pair().expect("a pair"), hits(limit));
         let caller = if is_refused { Err(denied()) } else { caller(&ours) };
-        connection(ours, caller, Events::new(&EVENTS).0).await;
+        connection(ours, caller, (Events::new(&EVENTS).0, Tracer::default())).await;
         assert!(hits(limit) > before, "{limit}");
     }
 }
@@ -36,7 +37,7 @@ async fn whoever_connects_and_does_not_call_is_cut() {
 async fn whoever_calls_and_does_not_begin_is_refused_and_cut() {
     let ((ours, theirs), before) = (UnixStream::pair().expect("a pair"), hits("local_begin_time"));
     let caller = caller(&ours);
-    let served = tokio::spawn(connection(ours, caller, Events::new(&EVENTS).0));
+    let served = tokio::spawn(connection(ours, caller, (Events::new(&EVENTS).0, Tracer::default())));
     let mut client = client(theirs).await;
     let (_says_nothing, requests) = mpsc::channel(1);
     let refused = client.run(ReceiverStream::new(requests)).await.expect_err("it did not begin");
@@ -48,7 +49,7 @@ async fn whoever_calls_and_does_not_begin_is_refused_and_cut() {
 #[tokio::test]
 async fn whoever_is_refused_is_told_why_and_the_connection_ends() {
     let (ours, theirs) = UnixStream::pair().expect("a pair");
-    let served = tokio::spawn(connection(ours, Err(denied()), Events::new(&EVENTS).0));
+    let served = tokio::spawn(connection(ours, Err(denied()), (Events::new(&EVENTS).0, Tracer::default())));
     let mut client = client(theirs).await;
     let (requests, outgoing) = mpsc::channel(1);
     let begin = Begin { class: "demo/class".into(), actor: String::new(), binding: String::new() };
@@ -64,7 +65,8 @@ async fn whoever_is_refused_is_told_why_and_the_connection_ends() {
 async fn so_many_local_programs_are_connected_and_further_ones_wait() {
     let (dir, before) = (tempfile::tempdir().expect("a directory"), hits("local_connections"));
     let path = dir.path().join("node.sock");
-    let serving = tokio::spawn(serve(UnixListener::bind(&path).expect("a socket"), Events::new(&EVENTS).0));
+    let serving =
+        tokio::spawn(serve(UnixListener::bind(&path).expect("a socket"), Events::new(&EVENTS).0, Tracer::default()));
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS_MAX {
         connections.push(UnixStream::connect(&path).await.expect("there is room"));

@@ -165,11 +165,14 @@ impl Line {
             version: "test".into(),
             mark,
         };
-        self.to.send(FromNode { message: Some(from_node::Message::Hello(hello)) }).await.unwrap();
+        self.to
+            .send(FromNode { message: Some(from_node::Message::Hello(hello)), ..FromNode::default() })
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn say(&self, message: from_node::Message) {
-        self.to.send(FromNode { message: Some(message) }).await.unwrap();
+        self.to.send(FromNode { message: Some(message), ..FromNode::default() }).await.unwrap();
     }
 
     async fn next(&mut self) -> Result<to_node::Message, Status> {

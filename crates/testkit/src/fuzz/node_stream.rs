@@ -93,7 +93,7 @@ async fn run(house: &mut House, mode: u8, messages: &[&[u8]]) -> Option<()> {
         }
         _ => {
             let last = from_node::Message::Heartbeat(Heartbeat { number: LAST });
-            let last = FromNode { message: Some(last) }.encode_to_vec();
+            let last = FromNode { message: Some(last), ..FromNode::default() }.encode_to_vec();
             let said = messages.iter().map(|message| of_stream(message, &held)).chain([last]).collect();
             tokio::time::timeout(PATIENCE, talk(line, said)).await.expect("an end");
         }

@@ -137,7 +137,7 @@ impl Node {
         assert_eq!(stream, self.stream, "said on a stream that is not the newest");
         let is_hello = matches!(message, FromNodeMessage::Hello { .. });
         assert_eq!(self.hellos.insert(stream), is_hello, "Hello is said once, first");
-        let message = FromNode { message: Some(protocol::from_node(message, None)) };
+        let message = FromNode { message: Some(protocol::from_node(message, None)), ..FromNode::default() };
         assert_eq!(FromNode::decode(message.encode_to_vec().as_slice()), Ok(message));
     }
 }

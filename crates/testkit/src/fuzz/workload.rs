@@ -39,7 +39,7 @@ static HOUSE: LazyLock<House> = LazyLock::new(|| {
     let served = watch::Sender::new(served());
     let root = TreeRoot::of(std::process::id()).expect("this process");
     let mint: credence_node::endpoint::MintJwt =
-        Arc::new(|_| Box::pin(std::future::ready(Ok(TOKEN.trim_end().to_owned()))));
+        Arc::new(|_, _| Box::pin(std::future::ready(Ok(TOKEN.trim_end().to_owned()))));
     let opening = Endpoint::open(&socket, root, served.subscribe(), mint, || NOW);
     let endpoint = runtime.block_on(opening).expect("an endpoint");
     House { runtime, socket, _endpoint: endpoint, _served: served, _dir: dir }

@@ -21,6 +21,7 @@ use credence_model::command::{Command, Report};
 use credence_model::id::{Digest, NodeName};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::state::State;
+use credence_telemetry::span::{Span, SpanKind, Trace};
 use credence_telemetry::trace::TraceContext;
 use credence_wire::node as wire;
 use credence_wire::node::{from_node, reply, to_node};
@@ -42,7 +43,7 @@ const OUTGOING_MAX: usize = 256;
 const RESERVOIR_KEYS: u32 = 128;
 
 type Outgoing = mpsc::Sender<Result<wire::ToNode, Status>>;
-type Waiting = FuturesOrdered<BoxFuture<'static, (After, Result<Answered, Refusal>)>>;
+type Waiting = FuturesOrdered<BoxFuture<'static, (After, Span, Result<Answered, Refusal>)>>;
 
 /// What is to be done once a report was answered.
 enum After {
@@ -75,6 +76,8 @@ struct Session {
     /// Questions that the node has not answered yet.
     asked: HashMap<u64, oneshot::Sender<Result<reply::Reply, Refusal>>>,
     last_question: u64,
+    /// The request that what is being heard is a part of.
+    said: Option<TraceContext>,
 }
 
 /// Opens the stream; everything else happens on a task of its own.
@@ -120,6 +123,7 @@ async fn run(
         keys_wanted: true,
         asked: HashMap::new(),
         last_question: 0,
+        said: None,
     };
     tracing::info!(%node, session = number, version = %hello.version.escape_debug(), "a node opened its stream");
     let result = session.talk(unbind, from_node, directives, questions).await;
@@ -139,7 +143,7 @@ async fn first(from_node: &mut Streaming<wire::FromNode>, at_most: Duration) -> 
         convert::malformed("hello", format!("it did not come within {} s", at_most.as_secs()))
     };
     match message.map_err(late)? {
-        Ok(Some(wire::FromNode { message: Some(from_node::Message::Hello(hello)) })) => Ok(hello),
+        Ok(Some(wire::FromNode { message: Some(from_node::Message::Hello(hello)), .. })) => Ok(hello),
         Ok(_) => Err(convert::malformed("hello", "it must be the first message of the stream")),
         Err(status) => Err(broken(&status)),
     }
@@ -169,20 +173,23 @@ impl Session {
                     Some(directive) => self.directed(directive).await?,
                     None => return Err(self.replaced()),
                 },
-                Some((after, answered)) = waiting.next(), if !waiting.is_empty() => {
+                Some((after, part, answered)) = waiting.next(), if !waiting.is_empty() => {
                     while let Ok(directive) = directives.try_recv() {
                         self.directed(directive).await?;
                     }
-                    self.answered(after, answered).await?;
+                    self.answered(after, part, answered).await?;
                 }
                 message = from_node.message(), if waiting.len() < REPORTS_WAITING_MAX => {
                     silent_at = Instant::now() + silence;
                     if waiting.len() + 1 == REPORTS_WAITING_MAX {
                         REPORTS.hit();
                     }
-                    match message.map_err(|status| broken(&status))?.map(|message| message.message) {
-                        Some(Some(message)) => self.heard(message, &mut waiting).await?,
-                        Some(None) => return Err(convert::malformed("message", "it is missing or of an unknown kind")),
+                    match message.map_err(|status| broken(&status))? {
+                        Some(wire::FromNode { traceparent, message: Some(message) }) => {
+                            self.said = TraceContext::parse(&traceparent);
+                            self.heard(message, &mut waiting).await?;
+                        }
+                        Some(_) => return Err(convert::malformed("message", "it is missing or of an unknown kind")),
                         None => return Ok(()),
                     }
                 }
@@ -222,12 +229,11 @@ impl Session {
     }
 
     async fn send(&self, message: to_node::Message) -> Result<(), Refusal> {
-        self.send_traced(message, None).await
+        self.send_traced(message, &Trace::default()).await
     }
 
-    async fn send_traced(&self, message: to_node::Message, trace: Option<TraceContext>) -> Result<(), Refusal> {
-        let traceparent = trace.map(|trace| trace.to_string()).unwrap_or_default();
-        let message = wire::ToNode { traceparent, message: Some(message) };
+    async fn send_traced(&self, message: to_node::Message, trace: &Trace) -> Result<(), Refusal> {
+        let message = wire::ToNode { traceparent: trace.traceparent(), message: Some(message) };
         let at_most = self.app.limits.send_time;
         let sent = self.out.send_timeout(Ok(message), at_most).await;
         sent.map_err(|error| {
@@ -236,6 +242,14 @@ impl Session {
             }
             Refusal::new(Kind::Unavailable, format!("the node read nothing for {} s", at_most.as_secs()))
         })
+    }
+
+    /// The part that answers what was heard. What the node does not say to be a part of a request is none here either.
+    fn part(&self, name: &'static str) -> Span {
+        let Some(said) = self.said else { return Span::default() };
+        let mut part = self.app.tracer.begin(Some(said), name, SpanKind::Server);
+        part.set("credence.node", || self.node.to_string());
+        part
     }
 
     async fn ask(&mut self, question: Question) -> Result<(), Refusal> {

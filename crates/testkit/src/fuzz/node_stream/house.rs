@@ -137,7 +137,10 @@ impl Line {
     }
 
     async fn say(&self, message: from_node::Message) {
-        self.to.send(FromNode { message: Some(message) }.encode_to_vec()).await.expect("the stream is open");
+        self.to
+            .send(FromNode { message: Some(message), ..FromNode::default() }.encode_to_vec())
+            .await
+            .expect("the stream is open");
     }
 
     /// The first message that is wanted.

@@ -1,14 +1,14 @@
 //! What the cell directs and how it answered, on the way to the node: signed and sent.
 
 use super::{After, RESERVOIR_KEYS, Session};
-use crate::problem;
+use crate::problem::{self, kind_name};
 use crate::protocol::node::convert;
 use credence_control::{Answered, Directed};
 use credence_model::command::Answer;
 use credence_model::directive::{Bind, Directive};
 use credence_model::order::{JwtOrder, X509Order};
 use credence_model::refusal::{Kind, Refusal};
-use credence_telemetry::trace::TraceContext;
+use credence_telemetry::span::{Span, SpanKind, Trace};
 use credence_wire::node as wire;
 use credence_wire::node::{bind_process_result, to_node};
 
@@ -16,9 +16,12 @@ impl Session {
     pub(super) async fn directed(&mut self, directed: Directed) -> Result<(), Refusal> {
         let trace = directed.trace;
         match directed.directive {
-            Directive::Bind(bind) => self.bind(&bind, trace).await,
+            Directive::Bind(bind) => self.bind(&bind, &trace).await,
             Directive::Unbind { unbind, .. } => {
-                self.send_traced(to_node::Message::Unbind(convert::unbind(unbind)), trace).await
+                let mut part = trace.span("node.unbind", SpanKind::Producer);
+                part.set("credence.binding", || unbind.binding.to_string());
+                part.set("credence.node", || self.node.to_string());
+                self.send_traced(to_node::Message::Unbind(convert::unbind(unbind)), &part.trace()).await
             }
             // Orders come with the answer to the report that caused them, and the end of a session closes the queue.
             Directive::X509 { .. }
@@ -29,17 +32,31 @@ impl Session {
     }
 
     /// The binding and its first X.509-SVID in one push: possession of the key was checked before.
-    async fn bind(&mut self, bind: &Bind, trace: Option<TraceContext>) -> Result<(), Refusal> {
+    async fn bind(&mut self, bind: &Bind, trace: &Trace) -> Result<(), Refusal> {
         if bind.session != self.number {
             return Ok(());
         }
         let spki = self.keys.remove(&bind.order.key()).ok_or_else(|| {
             Refusal::new(Kind::Bug, format!("the key of binding {} was not offered on this stream", bind.binding))
         })?;
-        let chain = self.app.signer.x509(&bind.order, &spki)?;
+        let part = self.telling(bind, trace);
+        let trace = part.trace();
+        let chain = trace.doing("sign", || self.app.signer.x509(&bind.order, &spki))?;
         let bind = wire::Bind { mark: Some(self.app.mark()), ..convert::bind(bind, chain)? };
-        self.send_traced(to_node::Message::Bind(bind), trace).await?;
+        self.send_traced(to_node::Message::Bind(bind), &trace).await?;
+        drop(part);
         self.want_keys().await
+    }
+
+    /// The part of a request in which a node is told to hold a binding.
+    fn telling(&self, bind: &Bind, trace: &Trace) -> Span {
+        let mut part = trace.span("node.bind", SpanKind::Producer);
+        part.set("credence.actor", || bind.actor.to_string());
+        part.set("credence.binding", || bind.binding.to_string());
+        part.set("credence.epoch", || bind.epoch.0);
+        part.set("credence.worker", || bind.worker.to_string());
+        part.set("credence.node", || self.node.to_string());
+        part
     }
 
     /// Asks for keys when half of the reservoir is used up, once until the node offers some.
@@ -52,8 +69,15 @@ impl Session {
         self.send(to_node::Message::KeysWanted(wire::KeysWanted { count: RESERVOIR_KEYS - ready })).await
     }
 
-    pub(super) async fn answered(&mut self, after: After, answered: Result<Answered, Refusal>) -> Result<(), Refusal> {
-        match answered.and_then(|answered| self.follow_up(&after, answered)) {
+    pub(super) async fn answered(
+        &mut self,
+        after: After,
+        mut part: Span,
+        answered: Result<Answered, Refusal>,
+    ) -> Result<(), Refusal> {
+        let answered = answered.and_then(|answered| self.follow_up(&after, &part, answered));
+        part.set("credence.outcome", || answered.as_ref().map_or_else(|refusal| kind_name(refusal.kind), |_| "ok"));
+        match answered {
             Ok(Some(message)) => self.send(message).await,
             Ok(None) => Ok(()),
             Err(refusal) => self.refuse(after, &refusal).await,
@@ -61,7 +85,7 @@ impl Session {
     }
 
     /// What the node is told after a report that was granted.
-    fn follow_up(&self, after: &After, answered: Answered) -> Result<Option<to_node::Message>, Refusal> {
+    fn follow_up(&self, after: &After, part: &Span, answered: Answered) -> Result<Option<to_node::Message>, Refusal> {
         Ok(match after {
             After::Nothing | After::KeysOffered(_) => None,
             After::Heartbeat(number) => Some(to_node::Message::HeartbeatAck(wire::HeartbeatAck {
@@ -77,7 +101,8 @@ impl Session {
                 Some(to_node::Message::NodeSvid(wire::NodeSvid { x509_svid, refused: None }))
             }
             After::Jwt { request } => {
-                let svid = self.app.signer.jwt(jwt_order(&answered)?)?;
+                let order = jwt_order(&answered)?;
+                let svid = part.trace().doing("sign", || self.app.signer.jwt(order))?;
                 Some(to_node::Message::JwtSvid(wire::JwtSvid { request: *request, svid, refused: None }))
             }
             After::BindProcess { request } => match answered.answer {

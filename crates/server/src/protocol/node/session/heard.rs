@@ -12,6 +12,7 @@ use credence_model::command::{AUDIENCES_MAX, Command, Report, Request};
 use credence_model::id::ActorId;
 use credence_model::node::RESERVOIR_KEYS_MAX;
 use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::span::{Span, Trace};
 use credence_wire::node as wire;
 use credence_wire::node::{from_node, to_node};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ impl Session {
             from_node::Message::KeyOffer(offer) => self.keys_offered(&offer, waiting).await,
             from_node::Message::Running(running) => {
                 let held = convert::held(running.held.as_ref(), "running.held")?;
-                self.report(Report::Running(held), After::Nothing, waiting)
+                self.report_as("report.running", Report::Running(held), After::Nothing, waiting)
             }
             from_node::Message::Ended(ended) => self.ended(ended, waiting),
             from_node::Message::RenewX509(renew) => self.renew_x509(renew, waiting).await,
@@ -80,7 +81,11 @@ impl Session {
     fn ended(&mut self, ended: wire::Ended, waiting: &mut Waiting) -> Result<(), Refusal> {
         let report = convert::ended(ended)?;
         let (app, command) = (Arc::clone(&self.app), self.request(report));
-        waiting.push_back(Box::pin(async move { (After::Nothing, end(&app, command).await) }));
+        let part = self.part("report.ended");
+        waiting.push_back(Box::pin(async move {
+            let ended = end(&app, command, part.trace()).await;
+            (After::Nothing, part, ended)
+        }));
         Ok(())
     }
 
@@ -92,7 +97,10 @@ impl Session {
                 let after = After::X509 { binding, spki: key.spki().to_vec() };
                 self.report(Report::RenewX509 { held, key: key.digest() }, after, waiting)
             }
-            Err(refusal) => self.answered(After::X509 { binding, spki: Vec::new() }, Err(refusal)).await,
+            Err(refusal) => {
+                let part = self.part("x509_svid.renew");
+                self.answered(After::X509 { binding, spki: Vec::new() }, part, Err(refusal)).await
+            }
         }
     }
 
@@ -102,7 +110,7 @@ impl Session {
             return Err(convert::malformed("mint_jwt.audience", format!("more than {AUDIENCES_MAX} audiences")));
         }
         let after = After::Jwt { request: mint.request };
-        self.report(Report::MintJwt { held, audience: mint.audience }, after, waiting)
+        self.report_as("jwt_svid.mint", Report::MintJwt { held, audience: mint.audience }, after, waiting)
     }
 
     /// The names come from a person's command line, so they are refused like any request and the stream goes on.
@@ -115,27 +123,47 @@ impl Session {
             Ok(Report::BindProcess { class, actor })
         });
         match report {
-            Ok(report) => self.report(report, after, waiting),
-            Err(refusal) => self.answered(after, Err(refusal)).await,
+            Ok(report) => self.report_as("process.bind", report, after, waiting),
+            Err(refusal) => self.answered(after, self.part("process.bind"), Err(refusal)).await,
         }
     }
 
     async fn renew_node(&mut self, renew: &wire::RenewNode, waiting: &mut Waiting) -> Result<(), Refusal> {
         let key = match prove(&renew.csr, "renew_node.csr") {
             Ok(key) => key,
-            Err(refusal) => return self.answered(After::NodeSvid { spki: Vec::new() }, Err(refusal)).await,
+            Err(refusal) => {
+                let part = self.part("node_svid.renew");
+                return self.answered(After::NodeSvid { spki: Vec::new() }, part, Err(refusal)).await;
+            }
         };
         let (app, node) = (Arc::clone(&self.app), self.node.clone());
         let caller = Caller::Node { name: node.clone() };
         let command = Command::RenewNode { node, key: key.digest() };
         let after = After::NodeSvid { spki: key.spki().to_vec() };
-        waiting.push_back(Box::pin(async move { (after, app.submit(caller, command).await) }));
+        waiting.push_back(Box::pin(async move { (after, Span::default(), app.submit(caller, command).await) }));
         Ok(())
     }
 
+    /// A report that belongs to no request.
     fn report(&mut self, report: Report, after: After, waiting: &mut Waiting) -> Result<(), Refusal> {
         let (app, request) = (Arc::clone(&self.app), self.request(report));
-        waiting.push_back(Box::pin(async move { (after, app.cell.submit(request).await) }));
+        waiting.push_back(Box::pin(async move { (after, Span::default(), app.cell.submit(request).await) }));
+        Ok(())
+    }
+
+    /// A report that may be a part of a request, under this name.
+    fn report_as(
+        &mut self,
+        name: &'static str,
+        report: Report,
+        after: After,
+        waiting: &mut Waiting,
+    ) -> Result<(), Refusal> {
+        let (app, request, part) = (Arc::clone(&self.app), self.request(report), self.part(name));
+        waiting.push_back(Box::pin(async move {
+            let answered = app.cell.submit_traced(request, part.trace()).await;
+            (after, part, answered)
+        }));
         Ok(())
     }
 
@@ -156,9 +184,9 @@ fn prove(csr: &[u8], field: &str) -> Result<ProvenKey, Refusal> {
 }
 
 /// Reports the end of a binding.
-async fn end(app: &App, mut request: Request) -> Result<Answered, Refusal> {
+async fn end(app: &App, mut request: Request, trace: Trace) -> Result<Answered, Refusal> {
     let Command::Report { report: Report::Ended { held, archive, .. }, .. } = &mut request.command else {
-        return app.cell.submit(request).await;
+        return app.cell.submit_traced(request, trace).await;
     };
     let binding = held.binding;
     let actor = app.cell.read(move |state| state.bindings.get(&binding).cloned()).await?;
@@ -171,7 +199,7 @@ async fn end(app: &App, mut request: Request) -> Result<Answered, Refusal> {
             *archive = None;
         }
     }
-    let answered = app.cell.submit(request).await?;
+    let answered = app.cell.submit_traced(request, trace).await?;
     if let Some((actor, digest)) = kept
         && let Err(error) = app.archives.keep_only(&actor, digest).await
     {
