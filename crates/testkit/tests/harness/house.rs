@@ -148,11 +148,21 @@ impl House {
 
     /// The same, in a network namespace if one is named.
     pub(crate) fn node_in(&self, name: &str, workers: u32, addr: &str, namespace: Option<&Path>) -> Node {
+        self.node_as(name, workers, addr, namespace, &[])
+    }
+
+    /// The same with further options.
+    pub(crate) fn node_with(&self, name: &str, workers: u32, addr: &str, options: &[&str]) -> Node {
+        self.node_as(name, workers, addr, None, options)
+    }
+
+    fn node_as(&self, name: &str, workers: u32, addr: &str, namespace: Option<&Path>, options: &[&str]) -> Node {
         let (token, data_dir) = (self.token(name, workers), self.home.path().join(name));
         let workers = format!("default/default={workers}");
         let arguments = ["node", "--name", name, "--connect", addr, "--worker", &workers];
         let places = ["--join-token-file", arg(&token), "--data-dir", arg(&data_dir)];
-        let (process, started) = daemon_in(&self.cli, &[&arguments[..], &places, self.flags].concat(), namespace);
+        let all = [&arguments[..], &places, self.flags, options].concat();
+        let (process, started) = daemon_in(&self.cli, &all, namespace);
         Node { process, socket: text(&started, "socket").to_owned() }
     }
 
