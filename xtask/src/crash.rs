@@ -30,13 +30,15 @@ pub(crate) struct Crashes {
 impl Crashes {
     pub(crate) fn run(&self) -> Outcome {
         let Self { count, kills, seed, mounts, netns } = self;
-        if *netns {
+        if *mounts || *netns {
             needs::install_programs()?;
         }
         let campaign =
             "crash::whatever_is_killed_stopped_or_cut_off_nothing_acknowledged_is_lost_and_nobody_has_two_holders";
+        // Whatever is mounted is gone with the campaign, however that ends.
+        let around: &[&str] = if *mounts { &["unshare", "--mount"] } else { &[] };
         let test = ["test", "--quiet", "--package", "credence-testkit", "--test", "suite", "--"];
-        let mut command = step::cargo(&[&test[..], &["--exact", campaign, "--nocapture"]].concat());
+        let mut command = step::cargo_in(around, &[&test[..], &["--exact", campaign, "--nocapture"]].concat());
         command.env("CREDENCE_CRASH_COUNT", count.to_string()).env("CREDENCE_CRASH_SEED", seed.to_string());
         command.env("CREDENCE_CRASH_MOUNTS", u8::from(*mounts).to_string());
         command.env("CREDENCE_CRASH_NETNS", u8::from(*netns).to_string());

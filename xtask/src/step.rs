@@ -41,8 +41,15 @@ pub(crate) fn target_dir() -> PathBuf {
 
 /// The cargo that runs us, in the root of the checkout.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    command.current_dir(root()).args(arguments);
+    cargo_in(&[], arguments)
+}
+
+/// The same, started by the program `around` with its arguments, if there is one.
+pub(crate) fn cargo_in(around: &[&str], arguments: &[&str]) -> Command {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut words = around.iter().map(OsString::from).chain([cargo]).chain(arguments.iter().map(OsString::from));
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.current_dir(root()).args(words);
     command
 }
 

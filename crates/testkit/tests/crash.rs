@@ -28,7 +28,7 @@ use town::Town;
 
 /// Commands that must be acknowledged between two misfortunes, and how long that may take, in seconds.
 const ACKNOWLEDGED_BETWEEN: usize = 4;
-const PROGRESS_SECS_MAX: u64 = 60;
+const PROGRESS_SECS_MAX: u64 = 180;
 /// After how many misfortunes a campaign says how far it is.
 const SAY_EVERY: usize = 100;
 

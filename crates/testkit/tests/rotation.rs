@@ -1,6 +1,6 @@
 //! Authorities are rotated under load, and nobody notices but in the bundle.
 
-use crate::harness::{BRIEF, Cli, House, Node, Process, text, workload};
+use crate::harness::{Cli, House, Node, Process, text, workload};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -17,19 +17,27 @@ const AGES_EVERY: usize = 16;
 const AUTHORITIES_KEPT: usize = 5;
 /// Pairs of a client and a server that shake hands all the time, and the time between two handshakes, in milliseconds.
 const PAIRS: usize = 3;
-const EVERY_MS: &str = "10";
+const EVERY_MS: &str = "40";
 /// After how many rotations a campaign says how far it is.
 const SAY_EVERY: usize = 50;
 
+/// Leases are so long that a busy machine ends none.
+const SETTINGS: &str = "node_ttl_secs = 60\nlease_ms = 60000\nheartbeat_ms = 2000";
 /// Servers' identities live longer than their clients' and no longer than the nodes': that is how long an authority ages.
-const SETTINGS: &str = "node_ttl_secs = 60";
-const LASTING: &str = "lasting";
-const CLASS: &str = "apiVersion: credence.dev/v1alpha1\nkind: Class\nmetadata: {namespace: default, name: lasting}\n\
-                     spec:\n  owner: tests@example.org\n  runtime: {command: [/bin/sh, -c, 'exec sleep 1000']}\n  \
-                     credentials: {x509TtlSecs: 60, jwtTtlSecs: 60}\n";
+const LASTING: (&str, u32) = ("lasting", 60);
+const PASSING: (&str, u32) = ("passing", 30);
 
-fn class(name: &str) -> String {
+fn class((name, _): (&str, u32)) -> String {
     format!("/ns/default/agent/{name}/actor/")
+}
+
+/// A class whose identities live for so many seconds.
+fn declare((name, ttl_secs): (&str, u32)) -> String {
+    format!(
+        "apiVersion: credence.dev/v1alpha1\nkind: Class\nmetadata: {{namespace: default, name: {name}}}\nspec:\n  \
+         owner: tests@example.org\n  runtime: {{command: [/bin/sh, -c, 'exec sleep 1000']}}\n  \
+         credentials: {{x509TtlSecs: {ttl_secs}, jwtTtlSecs: {ttl_secs}}}\n---\n"
+    )
 }
 
 fn authorities(cli: &Cli) -> Vec<Value> {
@@ -50,7 +58,7 @@ struct Crowd {
     /// Of SVIDs.
     watcher: Process,
     _greeters: Vec<Process>,
-    _nodes: [Node; 2],
+    nodes: [Node; 2],
 }
 
 /// What a crowd has done so far.
@@ -63,25 +71,25 @@ struct Done {
 
 impl Crowd {
     fn gather(house: &House) -> Self {
-        house.cli.fed(&["apply", "-f", "-"], CLASS);
+        house.cli.fed(&["apply", "-f", "-"], &[declare(LASTING), declare(PASSING)].concat());
         let nodes = [house.node("alpha", 1), house.node("beta", 1)];
         let [here, there] = nodes.each_ref().map(|node| house.cli.on(node));
         let (mut greeters, mut visitors) = (Vec::new(), Vec::new());
         for pair in 0..PAIRS {
             let name = format!("server-{pair}");
-            let mut greeter = there.actor(LASTING, Some(&name), &[workload(), "greet", &class(BRIEF)]);
+            let mut greeter = there.actor(LASTING.0, Some(&name), &[workload(), "greet", &class(PASSING)]);
             let addr = text(&greeter.object(), "listening").to_owned();
             let visit = [workload(), "visit", &addr, &class(LASTING), "--every-ms", EVERY_MS];
-            visitors.push(here.actor(BRIEF, Some(&format!("client-{pair}")), &visit));
+            visitors.push(here.actor(PASSING.0, Some(&format!("client-{pair}")), &visit));
             greeters.push(greeter);
         }
         let follow = [workload(), "follow", "somebody"];
         let followers = vec![
-            here.actor(LASTING, Some("follower-here"), &follow),
-            there.actor(LASTING, Some("follower-there"), &follow),
+            here.actor(LASTING.0, Some("follower-here"), &follow),
+            there.actor(LASTING.0, Some("follower-there"), &follow),
         ];
-        let watcher = here.actor(LASTING, Some("watcher"), &[workload(), "stream"]);
-        Self { visitors, followers, watcher, _greeters: greeters, _nodes: nodes }
+        let watcher = here.actor(LASTING.0, Some("watcher"), &[workload(), "stream"]);
+        Self { visitors, followers, watcher, _greeters: greeters, nodes }
     }
 
     /// What was done so far; nothing failed.
@@ -99,6 +107,14 @@ impl Crowd {
             }
         }
         done
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.nodes.iter().for_each(|node| println!("a node said: {}", node.process.complaints()));
+        }
     }
 }
 
@@ -124,9 +140,10 @@ impl Former {
         while authorities(cli).len() > kept
             && let Some(id) = self.tainted.pop_front()
         {
-            self.log.find("authority_withdrawn", |entry| {
+            let withdrawn = self.log.find("authority_withdrawn", |entry| {
                 entry["event"]["type"] == "authority_withdrawn" && entry["event"]["authority"] == id.as_str()
             });
+            assert_eq!(withdrawn["event"]["reissued"], true, "somebody did not replace what it signed: {withdrawn}");
             cli.done(&["authority", "retire", &id]);
         }
     }

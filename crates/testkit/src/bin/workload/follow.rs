@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 /// Time between two tokens, in milliseconds.
-const EVERY_MS: u64 = 50;
+const EVERY_MS: u64 = 100;
 
 /// Each token is validated by the endpoint and by itself, with the newest bundle of the stream. For each line of standard
 /// input it says how many bundles and tokens there were, and how many failed.
