@@ -97,7 +97,7 @@ fn one_trace_holds_the_way_of_a_request_through_server_and_node() {
     succeeds(traced(&house.cli, &["actor", "resume", "desk"]));
 
     let (server, node) = ("credence-server", "credence-node");
-    let resume = "POST /v1/actors/{namespace}/{actor}/resume";
+    let resume = "POST /v1/actors/{namespace}/{id}/resume";
     // Each with the part that it is a part of; what the node reports comes last.
     let parts = [
         (server, resume, None),
