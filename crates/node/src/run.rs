@@ -2,6 +2,7 @@
 //!
 //! The calling process is the root of the tree that the identity is for; it must stay for as long as the actor runs.
 
+use crate::backoff::Backoff;
 use crate::protocol;
 use credence_model::id::{ActorId, ClassRef};
 use credence_model::refusal::{Kind, Refusal};
@@ -19,6 +20,11 @@ use tower::service_fn;
 
 /// Messages to the node: the beginning and the end.
 const REQUESTS_MAX: usize = 2;
+/// How often a way back to the node may be cut, and the first and the longest pause after that, in milliseconds. All of them
+/// together are shorter than a node waits.
+const RETURNS_MAX: usize = 8;
+const RETURN_PAUSE_MS: u64 = 50;
+const RETURN_PAUSE_MS_MAX: u64 = 1_000;
 
 /// This process as an actor. Dropping it ends the binding.
 pub struct Run {
@@ -77,13 +83,24 @@ impl Run {
         }
     }
 
-    /// The socket outlives the node's program: whoever connects meanwhile waits for the next one.
+    /// The socket outlives the node's program: whoever connects meanwhile waits for the next one. If that one makes way, too,
+    /// before it has answered, the one after it is asked. A socket on which nobody listens means that the node is gone.
     async fn come_back(&mut self) -> Result<(), Refusal> {
-        let Bound { actor, binding, .. } = self.bound.clone();
-        let gone = |_| Refusal::new(Kind::Unavailable, "the node went away");
-        let begin = Begin { class: self.class.clone(), actor, binding };
-        *self = Self::open(&self.socket.clone(), begin, None).await.map_err(gone)?;
-        Ok(())
+        let (Bound { actor, binding, .. }, socket) = (self.bound.clone(), self.socket.clone());
+        let mut backoff = Backoff::new(RETURN_PAUSE_MS, RETURN_PAUSE_MS_MAX);
+        for _ in 0..RETURNS_MAX {
+            let begin = Begin { class: self.class.clone(), actor: actor.clone(), binding: binding.clone() };
+            match Self::open(&socket, begin, None).await {
+                Ok(run) => {
+                    *self = run;
+                    return Ok(());
+                }
+                Err(refusal) if refusal.kind != Kind::Unavailable => break,
+                Err(_) if UnixStream::connect(&socket).await.is_err() => break,
+                Err(refusal) => tokio::time::sleep(backoff.pause(refusal.retry_after_ms)).await,
+            }
+        }
+        Err(Refusal::new(Kind::Unavailable, "the node went away"))
     }
 
     /// Says that the program ended; the node suspends the actor, and then [`Self::ended`] resolves.
@@ -110,4 +127,40 @@ async fn connect(socket: &Path) -> Result<tonic::transport::Channel, Refusal> {
         Refusal::new(Kind::Unavailable, format!("no node answers at {}", socket.display()))
             .hint("Start one with `credence dev` or `credence node`")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Run;
+    use crate::event::{EVENTS, Event, Events, RunNotice};
+    use crate::local;
+    use credence_wire::local::Bound;
+    use tokio::net::UnixListener;
+
+    #[tokio::test]
+    async fn a_program_whose_way_back_is_cut_comes_back_all_the_same() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("node.sock");
+        let (events, mut happening) = Events::new(&EVENTS);
+        let serving = tokio::spawn(local::serve(UnixListener::bind(&path).expect("a socket"), events));
+        let bound = Bound { binding: "01arz3ndektsv4rrffq69g5fav".into(), ..Bound::default() };
+        // Bound and cut; cut again before there is an answer, as by a second new program; back until the end.
+        let ended = RunNotice::Ended("the actor was suspended".into());
+        let notices = [vec![RunNotice::Bound(bound.clone())], Vec::new(), vec![RunNotice::Bound(bound), ended]];
+        let hub = tokio::spawn(async move {
+            for notices in notices {
+                let Some(Event::Run(run)) = happening.recv().await else { panic!("it comes back") };
+                for notice in notices {
+                    run.notices.send(notice).await.unwrap_or_else(|_| panic!("it listens"));
+                }
+            }
+        });
+        let class = "demo/class".parse().expect("a class");
+        let mut run = Run::begin(&path, &class, None).await.expect("it is bound");
+        assert_eq!(run.ended().await.as_deref(), Ok("the actor was suspended"));
+        hub.await.expect("it was asked");
+        serving.abort();
+        drop(std::fs::remove_file(&path));
+        run.come_back().await.expect_err("nobody listens any more");
+    }
 }
