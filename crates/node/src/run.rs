@@ -134,6 +134,7 @@ mod tests {
     use super::Run;
     use crate::event::{EVENTS, Event, Events, RunNotice};
     use crate::local;
+    use credence_telemetry::span::Tracer;
     use credence_wire::local::Bound;
     use tokio::net::UnixListener;
 
@@ -142,7 +143,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("node.sock");
         let (events, mut happening) = Events::new(&EVENTS);
-        let serving = tokio::spawn(local::serve(UnixListener::bind(&path).expect("a socket"), events));
+        let serving =
+            tokio::spawn(local::serve(UnixListener::bind(&path).expect("a socket"), events, Tracer::default()));
         let bound = Bound { binding: "01arz3ndektsv4rrffq69g5fav".into(), ..Bound::default() };
         // Bound and cut; cut again before there is an answer, as by a second new program; back until the end.
         let ended = RunNotice::Ended("the actor was suspended".into());
@@ -156,7 +158,7 @@ mod tests {
             }
         });
         let class = "demo/class".parse().expect("a class");
-        let mut run = Run::begin(&path, &class, None).await.expect("it is bound");
+        let mut run = Run::begin(&path, &class, None, None).await.expect("it is bound");
         assert_eq!(run.ended().await.as_deref(), Ok("the actor was suspended"));
         hub.await.expect("it was asked");
         serving.abort();

@@ -51,10 +51,7 @@ const REACHED_BY: [(&str, &str); 25] = [
     ("node_reports", "server/tests/suite/limit.rs::a_node_is_not_read_from_while_its_reports_wait"),
     ("node_silence", "server/tests/suite/limit.rs::a_node_that_says_nothing_for_two_leases_is_cut"),
     ("node_keys", "server/tests/suite/limit.rs::a_node_keeps_so_many_keys_ready_and_no_more"),
-    (
-        "otlp_spans",
-        "telemetry/src/otlp/tests.rs::a_collector_that_is_away_or_silent_or_talks_nonsense_holds_up_nobody",
-    ),
+    ("otlp_spans", "telemetry/src/otlp/tests.rs::a_collector_that_is_away_or_silent_or_talks_nonsense_holds_up_nobody"),
     ("observe_connections", "telemetry/src/door.rs::of_too_many_connections_the_newest_is_closed_at_once"),
     ("observe_connection_time", "telemetry/src/door.rs::who_connects_and_says_nothing_is_cut"),
 ];
