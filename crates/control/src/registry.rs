@@ -41,6 +41,9 @@ pub enum CellError {
         /// What it says.
         says: u64,
     },
+    /// Another server has taken the journal over.
+    #[error("another server took the journal over and recorded its start; start this one again to take it back")]
+    Replaced,
     /// The settings do not suit the journal.
     #[error("{0}")]
     Settings(Refusal),
@@ -104,6 +107,8 @@ pub struct Registry {
     state: State,
     snapshot_at: u64,
     behind_ms: u64,
+    /// The last entry that is known to be recorded; `None` before the first recovery.
+    recorded: Option<u64>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -120,8 +125,14 @@ impl Registry {
         now: Timestamp,
         entropy: &Entropy,
     ) -> Result<(Self, StartReport), CellError> {
-        let mut registry =
-            Self { journal, fence: Fence::default(), state: State::default(), snapshot_at: 0, behind_ms: 0 };
+        let mut registry = Self {
+            journal,
+            fence: Fence::default(),
+            state: State::default(),
+            snapshot_at: 0,
+            behind_ms: 0,
+            recorded: None,
+        };
         let (notes, replayed) = registry.recover()?;
         let last = registry.state.last_index;
         // A clock that was set back while nobody ran must not stop time, or no lease would ever end.
@@ -173,6 +184,7 @@ impl Registry {
         draft.turn.causes.resize(draft.turn.directives.len(), None);
         let Draft { turn, batch, .. } = draft;
         self.journal.append(self.fence, &batch)?;
+        self.recorded = Some(self.state.last_index);
         Ok(turn)
     }
 
@@ -182,6 +194,10 @@ impl Registry {
     }
 
     /// Throws the memory away and reads it again from the journal, under a new fence.
+    ///
+    /// # Errors
+    /// [`CellError::Replaced`] if another server has recorded its start meanwhile. It counts leases on another clock, so only
+    /// a start, which gives every node a whole lease from its own time, can take the journal back.
     pub fn recover(&mut self) -> Result<(Vec<Note>, u64), CellError> {
         let recovered = self.journal.recover()?;
         self.fence = recovered.fence;
@@ -193,6 +209,9 @@ impl Registry {
         }
         self.state = snapshot.unwrap_or_default();
         self.snapshot_at = self.state.last_index;
+        let recorded = self.recorded.unwrap_or(u64::MAX);
+        // A snapshot of what this server did not record is another's.
+        let mut is_replaced = self.state.last_index > recorded;
         let replayed = entries.len() as u64;
         for bytes in &entries {
             let place = self.state.last_index + 1;
@@ -200,8 +219,13 @@ impl Registry {
             if entry.index != place {
                 return Err(CellError::Misnumbered { place, says: entry.index });
             }
+            is_replaced |= place > recorded && matches!(entry.event, Event::CellStarted {});
             apply(&mut self.state, &entry);
         }
+        if is_replaced {
+            return Err(CellError::Replaced);
+        }
+        self.recorded = Some(self.state.last_index);
         Ok((recovered.report, replayed))
     }
 

@@ -6,10 +6,28 @@
 use credence_model::time::Timestamp;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// The reckoning of the clock, without a clock: what it shows follows from what was read once and what was counted since.
+#[derive(Debug, Clone, Copy)]
+pub struct Reckoning {
+    started_at: Timestamp,
+}
+
+impl Reckoning {
+    /// Begins with what the wall clock shows now. It is not asked again.
+    pub const fn start(wall: Timestamp) -> Self {
+        Self { started_at: wall }
+    }
+
+    /// The time when so much was counted since the start.
+    pub fn at(&self, counted: Duration) -> Timestamp {
+        self.started_at.plus_ms(millis(counted))
+    }
+}
+
 /// A clock that only goes forward. Copies agree.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
-    started_at: Timestamp,
+    reckoning: Reckoning,
     started: Instant,
 }
 
@@ -18,12 +36,12 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the edge where the server reads its clock")]
     pub(crate) fn start() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self { started_at: Timestamp(millis(since_epoch)), started: Instant::now() }
+        Self { reckoning: Reckoning::start(Timestamp(millis(since_epoch))), started: Instant::now() }
     }
 
     /// The time.
     pub(crate) fn now(&self) -> Timestamp {
-        self.started_at.plus_ms(millis(self.started.elapsed()))
+        self.reckoning.at(self.started.elapsed())
     }
 }
 
@@ -40,6 +58,6 @@ mod tests {
         let clock = Clock::start();
         let readings: Vec<_> = (0..1000).map(|_| clock.now()).collect();
         assert!(readings.is_sorted());
-        assert!(clock.started_at.as_secs() > 1_700_000_000, "the clock does not show the time of day");
+        assert!(clock.reckoning.started_at.as_secs() > 1_700_000_000, "the clock does not show the time of day");
     }
 }

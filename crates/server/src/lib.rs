@@ -13,7 +13,7 @@ mod attest_limit;
 pub mod backup;
 pub mod call;
 mod caller;
-mod clock;
+pub mod clock;
 pub mod config;
 mod hold;
 pub mod input;

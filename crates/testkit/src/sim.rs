@@ -1,31 +1,38 @@
 //! The simulator: the real registry, journal trait and node state machines, with time, network and crashes made of a seed.
 //!
-//! One number decides everything, so a failing run is repeated exactly by `cargo xtask sim --seed N --steps S`. Nodes have
-//! clocks of their own that run a little fast or slow; streams deliver in order and late, break, and are partitioned
-//! in one direction or both; the server and the nodes crash at any step, the server also within one: between what it decides,
-//! appends, publishes, signs, delivers and answers. Two runs of three have the real file journal on a disk ([`disk`]) that
-//! tears writes, forgets what was not synced, fails to sync, fills up and is slow; the others one in memory that another server
-//! may take over. Machines are suspended, and the server's wall clock is set. A TCP stream neither duplicates nor reorders,
-//! so duplicates are those that clients make: commands that are sent again.
+//! One number decides everything, so a failing run is repeated exactly by `cargo xtask sim --seed N --steps S`. Nodes and servers
+//! have clocks of their own that run a little fast or slow, and a time of day that people set; streams deliver in order and
+//! late, break, and are partitioned in one direction or both; servers and nodes crash at any step, and within one: a server between what
+//! it decides, appends, publishes, signs, delivers and answers, a node between two effects of its core. Two runs of three have the real file
+//! journal on a disk ([`disk`]) that tears writes, forgets what was not synced, fails to sync, fills up and is slow; the
+//! others one in memory. Up to three servers want the one cell ([`ground`]) and take turns, or overlap.
 //!
 //! After every step the checks of [`check`] hold, and when misfortune stops everything comes to rest ([`calm`]), or the run
-//! fails.
+//! fails. `docs/testing.md` says how far this goes.
 
 mod act;
+mod books;
 mod calm;
 mod check;
+mod client;
 mod coverage;
 mod disk;
+mod fault;
+mod ground;
 mod network;
 mod node;
+mod operator;
 mod random;
 mod server;
+mod signature;
 mod store;
+mod tamper;
 mod witness;
 mod world;
 
-pub use check::Broken;
+pub use check::{Broken, Unrest};
 pub use coverage::{CAMPAIGN_RUNS_MIN, Coverage};
+pub use fault::Fault;
 pub use world::run;
 
 /// What to simulate.
@@ -37,62 +44,6 @@ pub struct Options {
     pub steps: u64,
     /// A fault to plant, so that the checks are seen to catch it.
     pub fault: Option<Fault>,
-}
-
-/// A fault in the product itself, planted to see it caught.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Nodes are told a longer lease than the server counts: one actor, two holders.
-    LeaseTooLong,
-    /// Nodes go on serving after their lease is over: credentials outside a live binding.
-    LeaseIgnored,
-    /// The server answers although the append failed: an acknowledged change is lost.
-    AnswersUnrecorded,
-    /// A node binds a second actor to a worker that is held.
-    WorkerShared,
-    /// The journal gives an actor its old epoch again.
-    EpochRepeated,
-    /// The journal gives a deleted actor's id to a new one.
-    IdentityReused,
-    /// The keys that nodes offer are lost on the way: nobody can be bound, and somebody waits.
-    KeysLost,
-    /// A program that is told to end never does: its actor is being suspended for ever.
-    NeverEnds,
-    /// A retried command is done a second time.
-    RetriedAnew,
-    /// The server answers before what it recorded is on the disk: the journal does not wait for the sync.
-    AcknowledgesBeforeSync,
-    /// A sync failed, and the journal goes on as if it had not.
-    IgnoresFailedSync,
-    /// A torn batch at the end of the journal is believed as far as it can be read.
-    BelievesTornTail,
-    /// A server that is killed and starts again forgets the file lock: two serve from one journal.
-    ForgetsLock,
-    /// A node's clock stands while its machine is suspended.
-    ClockStands,
-    /// What a node said on an older stream, and comes after what it said on a newer one, is believed.
-    OldWordsBelieved,
-}
-
-impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 15] = [
-        Self::LeaseTooLong,
-        Self::LeaseIgnored,
-        Self::AnswersUnrecorded,
-        Self::WorkerShared,
-        Self::EpochRepeated,
-        Self::IdentityReused,
-        Self::KeysLost,
-        Self::NeverEnds,
-        Self::RetriedAnew,
-        Self::AcknowledgesBeforeSync,
-        Self::IgnoresFailedSync,
-        Self::BelievesTornTail,
-        Self::ForgetsLock,
-        Self::ClockStands,
-        Self::OldWordsBelieved,
-    ];
 }
 
 /// A run that broke an invariant.

@@ -87,6 +87,28 @@ fn an_owner_who_was_replaced_records_nothing_more() {
 }
 
 #[test]
+fn an_owner_who_was_replaced_does_not_take_the_journal_back_without_a_start() {
+    let disk = MemoryDisk::new();
+    let (mut old, _) = registry(&disk);
+    furnish(&mut old);
+    let (mut new, _) = registry(&disk);
+    turn(&mut old, &[by_admin(create("a-2"))]).expect_err("another owner took over");
+    assert!(matches!(old.recover(), Err(CellError::Replaced)));
+    // Its own unfinished entries are no other owner's.
+    let (mut newest, _) = registry(&disk);
+    disk.inject(Fault::LoseAnswer);
+    turn(&mut newest, &[by_admin(create("a-3"))]).expect_err("the answer was lost");
+    newest.recover().unwrap();
+    // Nor is a start that a snapshot covers overlooked.
+    let (mut last, _) = registry(&disk);
+    assert!(last.snapshot_after(1).unwrap());
+    for replaced in [&mut new, &mut newest] {
+        turn(replaced, &[by_admin(create("a-4"))]).expect_err("another owner took over");
+        assert!(matches!(replaced.recover(), Err(CellError::Replaced)));
+    }
+}
+
+#[test]
 fn a_restart_reads_the_same_state_from_entries_from_a_snapshot_and_without_a_readable_one() {
     let disk = MemoryDisk::new();
     let (mut first, _) = registry(&disk);

@@ -4,10 +4,11 @@
 //! or is suspended, or ended: nobody is lost, starting or suspending for ever, and nobody waits for a worker while one is
 //! free, or longer than it was told.
 
-use super::check::Broken;
+use super::check::{Broken, Unrest};
 use super::node::Node;
 use super::world::World;
 use credence_model::actor::{ActorState, Phase};
+use credence_model::command::Command;
 use credence_model::node::NodeState;
 use credence_model::settings::WAIT_MS_MAX;
 
@@ -16,6 +17,10 @@ use credence_model::settings::WAIT_MS_MAX;
 const SETTLED_MS_MAX: u64 = 60_000;
 /// By then nobody waits beside an idle worker: its node is connected and has offered keys.
 const SCHEDULED_MS_MAX: u64 = 45_000;
+/// The pause between two tries of a node to connect.
+const RECONNECT_MS: u64 = 100;
+/// By then every lease from before a hold is over.
+const RELEASED_MS_MAX: u64 = 60_000;
 /// By then whoever waits for a worker has one or was told that there is none.
 const WAITED_MS_MAX: u64 = WAIT_MS_MAX + WAIT_MS_MAX / 50 + 1_000;
 
@@ -24,31 +29,46 @@ impl World {
     pub(super) fn calm_down(&mut self) -> Result<(), Broken> {
         self.network.cut.clear();
         self.network.is_calm = true;
-        self.server.is_unlucky = false;
-        if let Some(disk) = self.server.store.disk() {
+        self.ground.is_unlucky = false;
+        if let Some(disk) = self.ground.store.disk() {
             disk.heal();
         }
+        self.nodes.iter_mut().for_each(|node| node.wall_off_ms = 0);
         // Whoever is suspended wakes in its time.
         let awake = self.nodes.iter().filter_map(|node| node.paused(self.now_ms));
-        let since_ms = awake.chain(self.server.busy(self.now_ms)).max().unwrap_or(self.now_ms);
+        let busy = self.servers.iter().filter_map(|server| server.busy(self.now_ms));
+        let mut since_ms = awake.chain(busy).max().unwrap_or(self.now_ms);
         for index in 0..self.nodes.len() {
             if self.nodes.get(index).is_some_and(Node::has_ended) {
                 self.nodes.iter_mut().skip(index).take(1).for_each(Node::crash);
                 self.network.cut_stream(self.now_ms, &mut self.random, index);
             }
         }
-        let mut idle_since_ms = since_ms;
+        let (began_ms, mut idle_since_ms, mut reconnect_at_ms) = (since_ms, since_ms, 0);
         loop {
-            if self.server.registry.is_none() {
-                self.start_server()?;
+            if self.servers.iter().all(|server| server.registry.is_none()) {
+                self.start_server(0)?;
                 self.check(true)?;
             }
+            if self.checks.state().hold.is_some() {
+                self.ask(Command::Release { reason: None });
+                since_ms = self.now_ms;
+            }
             self.nodes.iter_mut().filter(|node| node.core.is_none()).for_each(Node::start);
-            self.reconnect();
+            if self.now_ms >= reconnect_at_ms {
+                reconnect_at_ms = self.now_ms + RECONNECT_MS;
+                self.reconnect()?;
+            }
             let at = self.next_thing_ms().unwrap_or(self.now_ms);
             self.next_action_ms = at;
             let restarted = self.happen_without_acting()?;
             self.check(restarted)?;
+            if self.checks.state().hold.is_some() {
+                if self.now_ms > began_ms + RELEASED_MS_MAX {
+                    return Err(Broken::Stuck("the server is held and cannot be released".into()));
+                }
+                continue;
+            }
             if self.checks.state().idle.is_empty() {
                 idle_since_ms = self.now_ms;
             }
@@ -57,11 +77,12 @@ impl World {
                 self.note("came to rest", String::new());
                 return Ok(());
             };
-            if unsettled.most_ms == SCHEDULED_MS_MAX {
+            if unsettled.unrest == Unrest::Beside {
                 passed_ms = self.now_ms.saturating_sub(idle_since_ms);
             }
             if passed_ms > unsettled.most_ms {
-                return Err(Broken::Starved(format!("{}, {passed_ms} ms after misfortune stopped", unsettled.what)));
+                let what = format!("{}, {passed_ms} ms after misfortune stopped", unsettled.what);
+                return Err(Broken::Starved(unsettled.unrest, what));
             }
         }
     }
@@ -71,19 +92,21 @@ impl World {
         let state = self.checks.state();
         let lost = state.nodes.values().find(|node| node.state != NodeState::Connected);
         if let Some(node) = lost.filter(|_| passed_ms > 0) {
-            return Some(Unsettled { what: format!("node {} is not connected", node.name), most_ms: SETTLED_MS_MAX });
+            let what = format!("node {} is not connected", node.name);
+            return Some(Unsettled { unrest: Unrest::Node, what, most_ms: SETTLED_MS_MAX });
         }
         for actor in state.actors.all_active() {
             // Also of an actor that was ended for good: its binding is not over until its node says so.
             let phase = actor.binding.as_ref().map(|binding| binding.phase);
             if actor.state == ActorState::Lost || matches!(phase, Some(Phase::Starting | Phase::Ending(_))) {
                 let what = format!("actor {} is {:?}, its binding {phase:?}", actor.actor, actor.state);
-                return Some(Unsettled { what, most_ms: SETTLED_MS_MAX });
+                return Some(Unsettled { unrest: Unrest::Actor, what, most_ms: SETTLED_MS_MAX });
             }
             if actor.wait.is_some() {
                 let what = format!("actor {} waits, and {} workers are idle", actor.actor, state.idle.len());
-                let most_ms = if state.idle.is_empty() { WAITED_MS_MAX } else { SCHEDULED_MS_MAX };
-                return Some(Unsettled { what, most_ms });
+                let waits = (Unrest::Waits, WAITED_MS_MAX);
+                let (unrest, most_ms) = if state.idle.is_empty() { waits } else { (Unrest::Beside, SCHEDULED_MS_MAX) };
+                return Some(Unsettled { unrest, what, most_ms });
             }
         }
         None
@@ -91,6 +114,7 @@ impl World {
 }
 
 struct Unsettled {
+    unrest: Unrest,
     what: String,
     /// How long it may last.
     most_ms: u64,

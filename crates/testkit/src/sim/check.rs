@@ -1,12 +1,15 @@
 //! What must hold after every step.
 
+use super::books::Books;
 use super::coverage::{Coverage, Standing};
+use super::ground::Ground;
 use super::node::Node;
-use super::{Fault, server::Server};
-use credence_model::event::{Entry, Event};
-use credence_model::id::{ActorRef, Epoch, WorkerRef};
-use credence_model::invariant::Auditor;
+use super::server::Server;
+use credence_model::event::Entry;
+use credence_model::id::{ActorRef, WorkerRef};
+use credence_model::invariant::{Auditor, Invariant, Violation};
 use credence_model::state::State;
+use credence_node::core::LiveBinding;
 use std::collections::BTreeMap;
 
 /// What broke.
@@ -18,6 +21,8 @@ pub enum Broken {
     SharedWorker(String),
     /// A credential is served for a binding that the registry does not say.
     OutsideBinding(String),
+    /// A credential was signed that no recorded entry orders.
+    Unordered(String),
     /// An entry that was acknowledged is not on the disk, or is another one.
     Lost(String),
     /// A batch is there in part.
@@ -25,11 +30,11 @@ pub enum Broken {
     /// The server does not start, although nothing on its disk was damaged.
     Refused(String),
     /// The journal breaks one of the three invariants.
-    Journal(String),
+    Journal(Invariant, String),
     /// Replaying the journal gives another state.
     Replay,
     /// Something does not come to rest although nothing goes wrong any more.
-    Starved(String),
+    Starved(Unrest, String),
     /// A retried command was not answered as the first time.
     Retried(String),
     /// A server that was replaced went on.
@@ -38,18 +43,32 @@ pub enum Broken {
     Stuck(String),
 }
 
+/// What does not come to rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unrest {
+    /// A node that is not connected.
+    Node,
+    /// An actor that is lost, starting or being ended.
+    Actor,
+    /// Somebody who waits beside an idle worker.
+    Beside,
+    /// Somebody who waits longer than it was told.
+    Waits,
+}
+
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TwoHolders(what) => write!(f, "an actor has two holders: {what}"),
             Self::SharedWorker(what) => write!(f, "a worker serves two actors: {what}"),
             Self::OutsideBinding(what) => write!(f, "a credential is served outside a live binding: {what}"),
+            Self::Unordered(what) => write!(f, "a credential is signed that nothing orders: {what}"),
             Self::Lost(what) => write!(f, "an acknowledged change is lost: {what}"),
             Self::Torn(what) => write!(f, "a batch is neither wholly there nor wholly absent: {what}"),
             Self::Refused(what) => write!(f, "the server refuses to start: {what}"),
-            Self::Journal(what) => write!(f, "the journal breaks an invariant: {what}"),
+            Self::Journal(which, what) => write!(f, "the journal breaks the invariant {which:?}: {what}"),
             Self::Replay => f.write_str("replaying the journal gives another state"),
-            Self::Starved(what) => write!(f, "it does not come to rest: {what}"),
+            Self::Starved(_, what) => write!(f, "it does not come to rest: {what}"),
             Self::Retried(what) => write!(f, "a retried command was done anew: {what}"),
             Self::Replaced => f.write_str("a server whose journal another one took over went on recording"),
             Self::Stuck(what) => write!(f, "the simulation is stuck: {what}"),
@@ -63,7 +82,7 @@ pub(super) struct Checks {
     pub(super) known: Vec<Entry>,
     state: State,
     auditor: Auditor,
-    tampered: bool,
+    books: Books,
     standing: Standing,
 }
 
@@ -71,103 +90,98 @@ impl Checks {
     /// Reads what was recorded since the last look. After a restart everything is read again.
     pub(super) fn read(
         &mut self,
-        server: &mut Server,
-        fault: Option<Fault>,
+        server: Option<&mut Server>,
+        ground: &mut Ground,
         again: bool,
         coverage: &mut Coverage,
     ) -> Result<(), Broken> {
-        if let Some(broken) = server.seen.take_broken() {
+        if let Some(broken) = ground.seen.take_broken() {
             return Err(broken);
         }
-        if again && server.registry.is_some() {
-            let all = server.entries_after(0).map_err(Broken::Lost)?;
-            if let Some((known, found)) = self.known.iter().zip(&all).find(|(known, found)| known != found) {
-                return Err(Broken::Lost(format!(
-                    "entry {} was {:?} and is {:?}",
-                    known.index, known.event, found.event
-                )));
-            }
-            if (all.len() as u64) < server.acknowledged {
-                return Err(Broken::Lost(format!(
-                    "{} entries were acknowledged, {} are there",
-                    server.acknowledged,
-                    all.len()
-                )));
-            }
-        }
-        let new = server.entries_after(self.known.len() as u64).map_err(Broken::Lost)?;
-        let (next, recorded) = (self.known.len() as u64, std::mem::take(&mut server.recorded));
-        // A server that is down cannot be asked, and yet what it recorded may have been told to a node.
-        let new = if server.registry.is_some() { new } else { recorded };
+        let recorded = std::mem::take(&mut ground.recorded);
+        let next = self.known.len() as u64;
+        let is_up = server.is_some();
+        // Servers that are down cannot be asked, and yet what they recorded may have been told to a node.
+        let new = match server {
+            Some(server) if again => self.compare(server.entries_after(ground, 0).map_err(Broken::Lost)?)?,
+            Some(server) => server.entries_after(ground, next).map_err(Broken::Lost)?,
+            None => recorded,
+        };
         for entry in new.into_iter().filter(|entry| entry.index > next) {
-            let audited = self.tamper(&entry, fault);
-            self.auditor.read(audited.as_ref().unwrap_or(&entry));
+            self.auditor.read(&entry);
             self.standing.read(&entry, &mut self.state, coverage);
+            self.books.read(&entry, &self.state);
             self.known.push(entry);
         }
-        if server.registry.is_some() && (self.known.len() as u64) < server.acknowledged {
-            let (acknowledged, there) = (server.acknowledged, self.known.len());
+        if is_up && (self.known.len() as u64) < ground.acknowledged {
+            let (acknowledged, there) = (ground.acknowledged, self.known.len());
             return Err(Broken::Lost(format!("{acknowledged} entries were acknowledged, {there} are there")));
         }
-        self.auditor.violations.first().map_or(Ok(()), |found| Err(Broken::Journal(format!("{found:?}"))))
+        self.audited()?;
+        std::mem::take(&mut ground.signed).iter().try_for_each(|signed| self.books.ordered(signed))
+    }
+
+    /// What was known must be there as it was.
+    fn compare(&self, all: Vec<Entry>) -> Result<Vec<Entry>, Broken> {
+        match self.known.iter().zip(&all).find(|(known, found)| known != found) {
+            Some((known, found)) => {
+                let (index, was, is) = (known.index, &known.event, &found.event);
+                Err(Broken::Lost(format!("entry {index} was {was:?} and is {is:?}")))
+            }
+            None if all.len() < self.known.len() => {
+                Err(Broken::Lost(format!("{} entries were there, {} are", self.known.len(), all.len())))
+            }
+            None => Ok(all),
+        }
+    }
+
+    fn audited(&self) -> Result<(), Broken> {
+        let broken = |found: &Violation| Broken::Journal(found.invariant, format!("{found:?}"));
+        self.auditor.violations.first().map_or(Ok(()), |found| Err(broken(found)))
     }
 
     /// Holds what the nodes serve at this moment against each other and against the journal.
-    pub(super) fn served(&self, nodes: &[Node], now_ms: u64, fault: Option<Fault>) -> Result<(), Broken> {
+    pub(super) fn served(&self, nodes: &[Node], now_ms: u64) -> Result<(), Broken> {
         let mut actors: BTreeMap<ActorRef, String> = BTreeMap::new();
         let mut workers: BTreeMap<WorkerRef, ActorRef> = BTreeMap::new();
-        for node in nodes {
-            for mut held in node.held(now_ms) {
-                if fault == Some(Fault::WorkerShared) {
-                    held.worker.worker = node.workers.first().map_or(held.worker.worker, |first| first.worker.clone());
-                }
-                let here = format!("epoch {} on {}", held.epoch, node.name);
-                if let Some(other) = actors.insert(held.actor.clone(), here.clone()) {
-                    return Err(Broken::TwoHolders(format!("{}: {other}, and {here}", held.actor)));
-                }
-                if let Some(other) = workers.insert(held.worker.clone(), held.actor.clone()) {
-                    return Err(Broken::SharedWorker(format!("{}: {other} and {}", held.worker, held.actor)));
-                }
-                if self.state.bindings.get(&held.binding) != Some(&held.actor) {
-                    return Err(Broken::OutsideBinding(format!("{}: {here}", held.actor)));
-                }
+        let held = |node: &Node| node.held(now_ms);
+        let held: Vec<_> = nodes.iter().flat_map(|node| held(node).into_iter().map(move |held| (node, held))).collect();
+        for (node, held) in &held {
+            let here = format!("epoch {} on {}", held.epoch, node.name);
+            if let Some(other) = actors.insert(held.actor.clone(), here.clone()) {
+                return Err(Broken::TwoHolders(format!("{}: {other}, and {here}", held.actor)));
+            }
+            if let Some(other) = workers.insert(held.worker.clone(), held.actor.clone()) {
+                return Err(Broken::SharedWorker(format!("{}: {other} and {}", held.worker, held.actor)));
             }
         }
-        Ok(())
+        match held.iter().find(|(node, held)| !self.is_registered(node, held)) {
+            Some((node, held)) => {
+                Err(Broken::OutsideBinding(format!("{}: epoch {} on {}", held.actor, held.epoch, node.name)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the registry says that this node holds this binding, in this worker.
+    fn is_registered(&self, node: &Node, held: &LiveBinding) -> bool {
+        let actor = self.state.actors.active(&held.actor);
+        actor.and_then(|actor| actor.binding.as_ref()).is_some_and(|binding| {
+            (binding.id, binding.epoch) == (held.binding, held.epoch)
+                && (&binding.node, &binding.worker) == (&node.name, &held.worker)
+        })
     }
 
     /// The slower checks, now and then.
-    pub(super) fn whole(&mut self, server: &Server) -> Result<(), Broken> {
+    pub(super) fn whole(&mut self, owner: Option<&Server>) -> Result<(), Broken> {
         self.auditor.compare(&self.state);
-        if let Some(found) = self.auditor.violations.first() {
-            return Err(Broken::Journal(format!("{found:?}")));
-        }
-        let Some(registry) = &server.registry else { return Ok(()) };
+        self.audited()?;
+        let Some(registry) = owner.and_then(|owner| owner.registry.as_ref()) else { return Ok(()) };
         let equal = registry.state().encode().ok() == self.state.encode().ok();
         if equal { Ok(()) } else { Err(Broken::Replay) }
     }
 
     pub(super) fn state(&self) -> &State {
         &self.state
-    }
-
-    /// A planted fault in what the journal says; the auditor must see it.
-    fn tamper(&mut self, entry: &Entry, fault: Option<Fault>) -> Option<Entry> {
-        if self.tampered {
-            return None;
-        }
-        let mut entry = entry.clone();
-        match (fault?, &mut entry.event) {
-            (Fault::EpochRepeated, Event::ActorBound { epoch, .. }) if epoch.0 > 1 => *epoch = Epoch(epoch.0 - 1),
-            (Fault::IdentityReused, Event::ActorCreated { actor, .. }) => {
-                *actor = self.known.iter().find_map(|known| match &known.event {
-                    Event::ActorDeleted { actor } => Some(actor.clone()),
-                    _ => None,
-                })?;
-            }
-            _ => return None,
-        }
-        self.tampered = true;
-        Some(entry)
     }
 }

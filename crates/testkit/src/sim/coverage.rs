@@ -1,16 +1,21 @@
-//! What runs have seen: misfortunes, events of the journal, and states and transitions of actors, nodes and workers.
+//! What runs have seen: misfortunes, commands, events of the journal, and states and transitions of actors, nodes, workers and
+//! authorities; and what is missing of what a campaign must see.
 
+mod expected;
+
+use self::expected::{COMMANDS, EVENTS, MACHINES, MISFORTUNES, Machine};
 use credence_model::actor::ActorState;
 use credence_model::apply::apply;
-use credence_model::event::Entry;
-use credence_model::id::{ActorRef, NodeName, WorkerRef};
+use credence_model::authority::AuthorityState;
+use credence_model::event::{Entry, Event};
+use credence_model::id::{ActorRef, Digest, NodeName, WorkerRef};
 use credence_model::node::NodeState;
 use credence_model::state::State;
 use credence_model::worker::WorkerState;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-/// Runs after which every kind of misfortune must have been seen.
+/// Runs after which everything that can be seen must have been.
 pub const CAMPAIGN_RUNS_MIN: u64 = 100;
 
 /// How often each thing was seen.
@@ -25,48 +30,6 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Every kind of misfortune that the simulator makes.
-    pub const MISFORTUNES: [&'static str; 38] = [
-        "server killed",
-        "server lost power",
-        "crash: decided, not appended",
-        "crash: in the append",
-        "crash: appended, not published",
-        "crash: published, not signed",
-        "crash: signed, not delivered",
-        "crash: delivered, not answered",
-        "crash: in a recovery",
-        "crash: in a snapshot",
-        "rival server",
-        "rival server at the lock",
-        "server set back",
-        "server set forward",
-        "server suspended",
-        "server suspended, its clock stands",
-        "server slow",
-        "torn write",
-        "torn batch cut",
-        "batch under way found there",
-        "batch under way found absent",
-        "write cut short by a crash",
-        "write lost that was not synced",
-        "name lost that was not synced",
-        "sync failed",
-        "sync of a directory failed",
-        "slow sync",
-        "disk full",
-        "read failed",
-        "append failed",
-        "node crashed",
-        "node told to end",
-        "node suspended",
-        "stream cut",
-        "old hello refused",
-        "partition begins",
-        "one-way partition begins",
-        "command retried",
-    ];
-
     /// Something happened.
     pub(super) fn note(&mut self, what: &'static str, times: u64) {
         if times > 0 {
@@ -81,9 +44,22 @@ impl Coverage {
         other.transitions.into_iter().for_each(|(what, count)| *self.transitions.entry(what).or_default() += count);
     }
 
-    /// Misfortunes that never happened.
-    pub fn missing(&self) -> Vec<&'static str> {
-        Self::MISFORTUNES.into_iter().filter(|what| !self.happened.contains_key(what)).collect()
+    /// What was never seen of what a campaign must see, and what was seen though it cannot be.
+    pub fn missing(&self) -> Vec<String> {
+        let named = MISFORTUNES.iter().chain(COMMANDS).filter(|what| !self.happened.contains_key(*what));
+        let events = EVENTS.iter().filter(|event| !self.events.contains_key(**event));
+        let mut missing: Vec<_> = named.chain(events).map(|what| (*what).to_owned()).collect();
+        for Machine { what, next, never } in MACHINES {
+            let pairs = || next.iter().flat_map(|(from, all)| all.iter().map(|to| (what, *from, *to)));
+            let unseen = pairs().filter(|pair| !self.transitions.contains_key(pair));
+            missing.extend(unseen.map(|(what, from, to)| format!("{what} {from} → {to}")));
+            let strange = self.transitions.keys().filter(|seen| seen.0 == what && pairs().all(|pair| pair != **seen));
+            let reason = |from| never.iter().find(|(state, _)| *state == from).map_or("", |(_, why)| why);
+            missing.extend(
+                strange.map(|(_, from, to)| format!("{what} {from} → {to} was seen, although {}", reason(*from))),
+            );
+        }
+        missing
     }
 
     fn states(&self) -> BTreeMap<(&'static str, &'static str), u64> {
@@ -98,12 +74,12 @@ impl Coverage {
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (misfortunes, others): (Vec<_>, Vec<_>) =
-            self.happened.iter().partition(|(what, _)| Self::MISFORTUNES.contains(what));
-        writeln!(f, "misfortunes: {} of {} kinds", misfortunes.len(), Self::MISFORTUNES.len())?;
+            self.happened.iter().partition(|(what, _)| MISFORTUNES.contains(what));
+        writeln!(f, "misfortunes: {} of {} kinds", misfortunes.len(), MISFORTUNES.len())?;
         misfortunes.iter().try_for_each(|(what, count)| writeln!(f, "{count:>12}  {what}"))?;
         writeln!(f, "what else happened:")?;
         others.iter().try_for_each(|(what, count)| writeln!(f, "{count:>12}  {what}"))?;
-        writeln!(f, "events: {} kinds", self.events.len())?;
+        writeln!(f, "events: {} of {} kinds", self.events.len(), EVENTS.len())?;
         self.events.iter().try_for_each(|(what, count)| writeln!(f, "{count:>12}  {what}"))?;
         let states = self.states();
         writeln!(f, "states: {}", states.len())?;
@@ -122,6 +98,7 @@ pub(super) struct Standing {
     actors: BTreeMap<ActorRef, &'static str>,
     nodes: BTreeMap<NodeName, &'static str>,
     workers: BTreeMap<WorkerRef, &'static str>,
+    authorities: BTreeMap<Digest, &'static str>,
 }
 
 impl Standing {
@@ -129,6 +106,10 @@ impl Standing {
     pub(super) fn read(&mut self, entry: &Entry, state: &mut State, coverage: &mut Coverage) {
         apply(state, entry);
         *coverage.events.entry(name_of(&entry.event)).or_default() += 1;
+        // What is recorded most often changes no state.
+        if matches!(entry.event, Event::NodeHeard { .. } | Event::KeysOffered { .. } | Event::BundleHeld { .. }) {
+            return;
+        }
         let names: Vec<ActorRef> = state.actors.names().collect();
         let actors = names.into_iter().filter_map(|actor| {
             let state = state.actors.get(&actor)?.state;
@@ -139,6 +120,8 @@ impl Standing {
         change("node", &mut self.nodes, nodes.collect(), coverage);
         let workers = state.workers.iter().map(|(name, worker)| (name.clone(), worker_word(worker.state)));
         change("worker", &mut self.workers, workers.collect(), coverage);
+        let authorities = state.authorities.all.iter().map(|one| (one.id, authority_word(one.state)));
+        change("authority", &mut self.authorities, authorities.collect(), coverage);
     }
 }
 
@@ -189,6 +172,17 @@ fn worker_word(state: WorkerState) -> &'static str {
     }
 }
 
+fn authority_word(state: AuthorityState) -> &'static str {
+    match state {
+        AuthorityState::Prepared => "prepared",
+        AuthorityState::Active => "active",
+        AuthorityState::Old => "old",
+        AuthorityState::Tainted => "tainted",
+        AuthorityState::Withdrawn => "withdrawn",
+        AuthorityState::Retired => "retired",
+    }
+}
+
 /// The name of a variant: what its debug form begins with.
 fn name_of(event: &impl fmt::Debug) -> String {
     let mut first = FirstWord(String::new());
@@ -204,5 +198,39 @@ impl Write for FirstWord {
         let end = text.find(|c: char| !c.is_alphanumeric());
         self.0.push_str(text.get(..end.unwrap_or(text.len())).unwrap_or_default());
         if end.is_some() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EVENTS, MACHINES};
+
+    #[test]
+    fn every_transition_is_expected_or_cannot_be_and_it_is_said_why() {
+        for machine in MACHINES {
+            let states: Vec<_> = machine.next.iter().map(|(state, _)| *state).collect();
+            for (state, next) in machine.next {
+                assert!(next.iter().all(|to| states.contains(to) && to != state), "{} {state}", machine.what);
+                let has_others = next.len() + 1 < states.len();
+                let reasons = machine.never.iter().filter(|(from, _)| from == state).count();
+                assert_eq!(reasons, usize::from(has_others), "{} {state}", machine.what);
+            }
+        }
+    }
+
+    #[test]
+    fn every_event_is_expected() {
+        let source = include_str!("../../../model/src/event.rs");
+        let mut numbered = source.lines().filter(|line| line.starts_with("    #[n(")).count();
+        let variants = source
+            .lines()
+            .skip_while(|line| !line.starts_with("pub enum Event"))
+            .filter(|line| line.strip_prefix("    ").is_some_and(|line| line.starts_with(|c: char| c.is_uppercase())));
+        for variant in variants {
+            let name: String = variant.trim().chars().take_while(|c| c.is_alphanumeric()).collect();
+            assert!(EVENTS.contains(&name.as_str()), "{name} is not expected");
+            numbered -= 1;
+        }
+        assert_eq!(numbered, 0, "a variant was overlooked");
     }
 }

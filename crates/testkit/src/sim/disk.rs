@@ -35,6 +35,8 @@ pub(super) enum Lie {
     HidesFailures,
     /// A lock is given to everybody.
     LocksNothing,
+    /// A file that is cut keeps its length.
+    CutsNothing,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,9 @@ struct Contents {
     stopped: bool,
     sync_fails: bool,
     read_fails: bool,
+    cut_fails: bool,
+    /// Who checks the journal reads what is there.
+    is_checked: bool,
     is_full: bool,
     is_slow: bool,
     spent_ms: u64,
@@ -71,6 +76,8 @@ impl Disk {
             stopped: false,
             sync_fails: false,
             read_fails: false,
+            cut_fails: false,
+            is_checked: false,
             is_full: false,
             is_slow: false,
             spent_ms: 0,
@@ -107,11 +114,12 @@ impl Disk {
     /// Something that goes wrong with disks, or the end of it.
     pub(super) fn misfortune(&self) {
         let mut contents = self.lock();
-        match contents.random.below(6) {
+        match contents.random.below(8) {
             0 | 1 => contents.sync_fails = true,
-            2 => contents.read_fails = true,
-            3 if contents.is_full => contents.is_full = false,
-            3 if contents.random.one_in(2) => contents.is_full = true,
+            2 | 3 => contents.read_fails = true,
+            4 => contents.cut_fails = true,
+            5 if contents.is_full => contents.is_full = false,
+            5 if contents.random.one_in(2) => contents.is_full = true,
             _ => contents.is_slow = !contents.is_slow,
         }
     }
@@ -130,8 +138,16 @@ impl Disk {
     /// Nothing goes wrong any more.
     pub(super) fn heal(&self) {
         let mut contents = self.lock();
-        (contents.sync_fails, contents.read_fails) = (false, false);
+        (contents.sync_fails, contents.read_fails, contents.cut_fails) = (false, false, false);
         (contents.is_full, contents.is_slow, contents.stop) = (false, false, None);
+    }
+
+    /// Reads nothing wrong while somebody checks what is there.
+    pub(super) fn checked<T>(&self, look: impl FnOnce() -> T) -> T {
+        self.lock().is_checked = true;
+        let seen = look();
+        self.lock().is_checked = false;
+        seen
     }
 
     /// How long its operations took since this was asked last, in milliseconds.
@@ -181,6 +197,14 @@ enum Whole {
 impl Contents {
     fn see(&mut self, what: &'static str) {
         *self.seen.entry(what).or_default() += 1;
+    }
+
+    fn fail_read(&mut self, what: &'static str) -> io::Result<()> {
+        if self.is_checked || !std::mem::take(&mut self.read_fails) {
+            return Ok(());
+        }
+        self.see(what);
+        Err(io::Error::from_raw_os_error(EIO))
     }
 
     fn find(&self, path: &Path) -> io::Result<u64> {
@@ -281,10 +305,7 @@ impl Files for Disk {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut contents = self.lock();
-        if std::mem::take(&mut contents.read_fails) {
-            contents.see("read failed");
-            return Err(io::Error::from_raw_os_error(EIO));
-        }
+        contents.fail_read("read of a file failed")?;
         let inode = contents.find(path)?;
         contents.inodes.get(&inode).map(|inode| inode.bytes.clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }

@@ -1,8 +1,9 @@
 //! Streams between nodes and the server: in order, late, broken at any moment.
 
 use super::random::Random;
+use super::signature::Signed;
 use credence_model::command::{Held, Unbind};
-use credence_model::id::Digest;
+use credence_model::id::{ActorId, BindingId, ClassRef, Digest};
 use credence_node::core::message::{BindNotice, FromNodeMessage};
 use std::collections::BTreeMap;
 
@@ -35,8 +36,10 @@ pub(super) enum Arrival {
         life: u64,
         input: Box<credence_node::core::Input>,
     },
-    /// The server looks at leases and queues.
-    Expire,
+    /// A server looks at leases and queues.
+    Expire {
+        server: usize,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -45,14 +48,41 @@ pub(super) enum ToServer {
     Keys(Vec<Digest>),
     Renew(Held, Digest),
     Mint(Held),
+    /// A node asks for a new SVID of its own.
+    RenewNode(Digest),
+    BindProcess(ClassRef, Option<ActorId>),
+    BundleHeld {
+        sequence: u64,
+        reissued: bool,
+    },
+}
+
+impl ToServer {
+    /// Whether it may be said twice. A key that is offered twice would be certified twice.
+    fn may_double(&self) -> bool {
+        !matches!(self, Self::Keys(_) | Self::Renew(..) | Self::RenewNode(_))
+    }
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum ToNode {
-    Welcome { session: u64, unbind: Vec<Unbind> },
+    Welcome {
+        session: u64,
+        lease_ms: u64,
+        heartbeat_ms: u64,
+        unbind: Vec<Unbind>,
+    },
     Ack(u64),
     Bind(Box<BindNotice>),
     Unbind(Unbind),
+    X509(BindingId, Box<Signed>),
+    /// A token, or the node's own SVID: what becomes of it is of no matter here.
+    Other,
+    /// What is to be believed, and what is to be replaced.
+    Bundle {
+        sequence: u64,
+        tainted: Vec<Digest>,
+    },
 }
 
 /// In which directions a node is cut off: what is sent there arrives very late, if the stream lives so long.
@@ -82,8 +112,13 @@ pub(super) struct Network {
     pub(super) open: BTreeMap<usize, u64>,
     /// Nodes that are cut off, and in which directions.
     pub(super) cut: BTreeMap<usize, Cut>,
+    /// With which server a stream is, and in which of its lives it was opened.
+    pub(super) with: BTreeMap<u64, (usize, u64)>,
     /// Nothing is slow any more.
     pub(super) is_calm: bool,
+    /// Whether messages are said twice now and then, and how often one was.
+    pub(super) doubles: bool,
+    pub(super) doubled: u64,
 }
 
 impl Network {
@@ -115,17 +150,36 @@ impl Network {
         stream: u64,
         message: ToServer,
     ) {
-        if self.open.get(&node) == Some(&stream) {
+        if self.open.get(&node) != Some(&stream) {
+            return;
+        }
+        for _ in 0..self.times(random, message.may_double()) {
             let at = self.delay(now_ms, random, (node, stream, true));
-            self.at(at, Arrival::ToServer { node, stream, message });
+            self.at(at, Arrival::ToServer { node, stream, message: message.clone() });
         }
     }
 
     pub(super) fn send_to_node(&mut self, now_ms: u64, random: &mut Random, node: usize, stream: u64, message: ToNode) {
-        if self.open.get(&node) == Some(&stream) {
-            let at = self.delay(now_ms, random, (node, stream, false));
-            self.at(at, Arrival::ToNode { node, stream, message });
+        if self.open.get(&node) != Some(&stream) {
+            return;
         }
+        for _ in 0..self.times(random, true) {
+            let at = self.delay(now_ms, random, (node, stream, false));
+            self.at(at, Arrival::ToNode { node, stream, message: message.clone() });
+        }
+    }
+
+    /// How often a message is said. No stream doubles anything by itself; a sender that sends twice does.
+    fn times(&mut self, random: &mut Random, may_double: bool) -> u64 {
+        let twice = self.doubles && may_double && !self.is_calm && random.one_in(25);
+        self.doubled += u64::from(twice);
+        1 + u64::from(twice)
+    }
+
+    /// Opens a stream of a node to a server.
+    pub(super) fn open_stream(&mut self, node: usize, stream: u64, server: (usize, u64)) {
+        self.open.insert(node, stream);
+        self.with.insert(stream, server);
     }
 
     /// Breaks a node's stream. Each side notices in its own time; what is under way is lost, or still heard until then.

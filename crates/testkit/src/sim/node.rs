@@ -1,13 +1,16 @@
-//! A simulated node: the real state machine, a clock of its own, and processes that take their time.
+//! A simulated node: the real state machine, clocks of its own, and below it workers and programs that take their time.
 
 use super::Fault;
 use super::network::{Arrival, Network, ToNode, ToServer};
 use super::random::Random;
-use super::world::LEASE_MS;
+use super::signature::Signed;
 use credence_model::actor::UnbindMode;
-use credence_model::id::{Digest, NodeName, WorkerRef};
-use credence_node::core::message::FromNodeMessage;
+use credence_model::command::Held;
+use credence_model::id::{BindingId, Digest, NodeName, WorkerRef};
+use credence_model::time::Timestamp;
+use credence_node::core::message::{BindNotice, FromNodeMessage};
 use credence_node::core::{Core, Effect, Input, LiveBinding, MonoMs};
+use std::collections::BTreeMap;
 
 pub(super) struct Node {
     pub(super) name: NodeName,
@@ -15,6 +18,8 @@ pub(super) struct Node {
     pub(super) core: Option<Core>,
     /// Raised by every crash: what an earlier life's processes did is over.
     pub(super) life: u64,
+    /// How far its wall clock is from the right time, in milliseconds.
+    pub(super) wall_off_ms: i64,
     /// Told to end in order: it leaves, and is gone once everything has ended and was heard.
     ending: bool,
     index: usize,
@@ -24,13 +29,20 @@ pub(super) struct Node {
     keys: u64,
     /// Until then its machine is suspended: nothing runs there, and its clock goes on.
     paused_until_ms: u64,
+    /// What serves each binding: the worker that was started, and its X.509-SVID.
+    served: BTreeMap<BindingId, (WorkerRef, Signed)>,
+    /// The newest bundle that it was told, and the authorities whose signatures are to be replaced.
+    bundle: (u64, Vec<Digest>),
 }
 
 /// What a node acts on and with.
 pub(super) struct Around<'a> {
     pub(super) now_ms: u64,
+    /// The right time of day, as the server shows it.
+    pub(super) wall: Timestamp,
     pub(super) random: &'a mut Random,
     pub(super) network: &'a mut Network,
+    pub(super) noted: &'a mut Vec<&'static str>,
     pub(super) fault: Option<Fault>,
 }
 
@@ -42,12 +54,15 @@ impl Node {
             workers,
             core: None,
             life: 0,
+            wall_off_ms: 0,
             ending: false,
             index,
             offset_ms,
             rate_per_mille,
             keys: 0,
             paused_until_ms: 0,
+            served: BTreeMap::new(),
+            bundle: (0, Vec::new()),
         }
     }
 
@@ -85,6 +100,8 @@ impl Node {
         self.paused_until_ms = 0;
         self.life += 1;
         self.core = None;
+        self.served.clear();
+        self.bundle = (0, Vec::new());
     }
 
     pub(super) fn end(&mut self, around: &mut Around) {
@@ -97,51 +114,110 @@ impl Node {
         self.ending && self.core.as_ref().is_some_and(Core::is_settled)
     }
 
-    /// The bindings whose identity it serves at this moment.
+    /// The bindings whose identity it serves at this moment, each with the worker where it really is.
     pub(super) fn held(&self, now_ms: u64) -> Vec<LiveBinding> {
         let core = self.core.as_ref().filter(|_| self.paused(now_ms).is_none());
-        core.map(|core| core.held(self.mono(now_ms))).unwrap_or_default()
+        let mut held = core.map(|core| core.held(self.mono(now_ms))).unwrap_or_default();
+        // What waits for its first identity serves none.
+        held.retain_mut(|live| {
+            let Some((worker, _)) = self.served.get(&live.binding) else { return false };
+            live.worker.clone_from(worker);
+            true
+        });
+        held
     }
 
     pub(super) fn input(&mut self, around: &mut Around, input: Input) {
         let now = self.mono(around.now_ms);
         let Some(core) = &mut self.core else { return };
         let effects = core.step(now, input);
-        effects.into_iter().for_each(|effect| self.take_effect(around, effect));
+        // It may die between any two of the things that it is to do.
+        let dies = !effects.is_empty() && !around.network.is_calm && around.random.one_in(2_000);
+        let last = if dies { around.random.below(effects.len() as u64) as usize } else { effects.len() };
+        effects.into_iter().take(last).for_each(|effect| self.take_effect(around, effect));
+        if dies {
+            around.noted.push("node crashed within a step");
+            self.crash();
+            around.network.cut_stream(around.now_ms, around.random, self.index);
+        }
     }
 
     pub(super) fn hear(&mut self, around: &mut Around, stream: u64, message: ToNode) {
+        let mut keys = 0;
         let input = match message {
-            ToNode::Welcome { session, unbind } => {
+            ToNode::Welcome { session, lease_ms, heartbeat_ms, unbind } => {
                 let longer = match around.fault {
                     Some(Fault::LeaseTooLong) => 3,
                     Some(Fault::LeaseIgnored) => 1_000_000,
                     _ => 1,
                 };
-                let lease_ms = LEASE_MS * longer;
-                Input::Welcome { stream, session, lease_ms, heartbeat_ms: 2_000, unbind }
+                keys = 4;
+                Input::Welcome { stream, session, lease_ms: lease_ms * longer, heartbeat_ms, unbind }
             }
             ToNode::Ack(number) => Input::HeartbeatAck { stream, number },
-            ToNode::Bind(bind) => Input::Bind { stream, bind },
+            ToNode::Bind(bind) => {
+                keys = 1;
+                Input::Bind { stream, bind }
+            }
             ToNode::Unbind(unbind) => Input::Unbind { stream, unbind },
+            ToNode::X509(binding, signed) => return self.renewed(around, stream, binding, *signed),
+            ToNode::Other => return,
+            ToNode::Bundle { sequence, tainted } => {
+                self.bundle = (sequence, tainted);
+                return self.follow(around, stream);
+            }
         };
-        let keys = match input {
-            _ if around.fault == Some(Fault::KeysLost) => 0,
-            Input::Welcome { .. } => 4,
-            Input::Bind { .. } => 1,
-            _ => 0,
-        };
+        let is_new = self.core.as_ref().is_some_and(|core| core.connected() != Some(stream));
         self.input(around, input);
+        // A Welcome that was said twice leads to nothing the second time.
+        let is_listening = self.core.as_ref().is_some_and(|core| core.connected() == Some(stream));
+        let keys =
+            if !is_listening || keys == 4 && !is_new || around.fault == Some(Fault::KeysLost) { 0 } else { keys };
         if keys > 0 {
             // The first keys of a stream replace all that were offered before: none is ever certified twice.
-            let keys = (0..keys).map(|_| self.key()).collect();
-            around.network.send_to_server(around.now_ms, around.random, self.index, stream, ToServer::Keys(keys));
+            let keys = (0..keys).map(|_| self.key(around.fault)).collect();
+            self.say(around, stream, ToServer::Keys(keys));
         }
     }
 
-    pub(super) fn key(&mut self) -> Digest {
-        self.keys += 1;
+    pub(super) fn key(&mut self, fault: Option<Fault>) -> Digest {
+        self.keys += u64::from(fault != Some(Fault::KeyReused));
         Digest::of(format!("{} {} {}", self.name, self.life, self.keys).as_bytes())
+    }
+
+    /// What its wall clock shows.
+    fn wall(&self, around: &Around) -> Timestamp {
+        Timestamp(around.wall.as_ms().saturating_add_signed(self.wall_off_ms))
+    }
+
+    /// A fresh X.509-SVID is served if it is valid here and now.
+    fn renewed(&mut self, around: &mut Around, stream: u64, binding: BindingId, signed: Signed) {
+        let at = self.wall(around);
+        let Some((_, served)) = self.served.get_mut(&binding) else { return };
+        let is_fit = served.held.is_some_and(|held| signed.is_identity(held, at));
+        if !is_fit {
+            return around.noted.push("identity refused by a wrong wall clock");
+        }
+        *served = signed;
+        self.follow(around, stream);
+    }
+
+    /// Says which bundle it holds; what a tainted authority signed is renewed first.
+    fn follow(&mut self, around: &mut Around, stream: u64) {
+        let (sequence, tainted) = self.bundle.clone();
+        let bad = |signed: &Signed| signed.authority.is_some_and(|by| tainted.contains(&by));
+        let spoilt: Vec<_> =
+            self.served.values().filter(|(_, signed)| bad(signed)).filter_map(|(_, s)| s.held).collect();
+        let message = ToServer::BundleHeld { sequence, reissued: spoilt.is_empty() };
+        self.say(around, stream, message);
+        for (binding, epoch) in spoilt {
+            let key = self.key(around.fault);
+            self.say(around, stream, ToServer::Renew(Held { binding, epoch }, key));
+        }
+    }
+
+    fn say(&self, around: &mut Around, stream: u64, message: ToServer) {
+        around.network.send_to_server(around.now_ms, around.random, self.index, stream, message);
     }
 
     fn take_effect(&mut self, around: &mut Around, effect: Effect) {
@@ -149,19 +225,9 @@ impl Node {
             Effect::Send { stream, message } => {
                 let hello = matches!(message, FromNodeMessage::Hello { .. });
                 debug_assert!(!hello || around.network.open.get(&self.index) == Some(&stream));
-                let message = ToServer::Core(message);
-                around.network.send_to_server(around.now_ms, around.random, self.index, stream, message);
+                self.say(around, stream, ToServer::Core(message));
             }
-            Effect::Start(bind) => {
-                let binding = bind.binding;
-                let reason = "no such program".to_owned();
-                let fails = around.random.one_in(30);
-                let input = if fails { Input::StartFailed { binding, reason } } else { Input::Started { binding } };
-                self.below(around, (5, 200), input);
-                if !fails && around.random.one_in(10) {
-                    self.below(around, (500, 20_000), Input::Exited { binding, code: 0 });
-                }
-            }
+            Effect::Start(bind) => self.launch(around, &bind),
             Effect::Stop { .. } if around.fault == Some(Fault::NeverEnds) => {}
             Effect::Stop { binding, mode } => {
                 let archive = (mode == UnbindMode::Suspend).then(|| Digest(around.random.bytes()));
@@ -173,6 +239,27 @@ impl Node {
                     around.network.cut_stream(around.now_ms, around.random, self.index);
                 }
             }
+        }
+    }
+
+    /// Starts an actor, unless its identity is not valid here and now.
+    fn launch(&mut self, around: &mut Around, bind: &BindNotice) {
+        let binding = bind.binding;
+        let at = self.wall(around);
+        let signed = Signed::read(&bind.chain).filter(|signed| signed.is_identity((binding, bind.epoch), at));
+        let Some(signed) = signed else {
+            around.noted.push("identity refused by a wrong wall clock");
+            let reason = "the identity that came is not valid here and now".to_owned();
+            return self.below(around, (5, 200), Input::StartFailed { binding, reason });
+        };
+        let first = self.workers.first().filter(|_| around.fault == Some(Fault::WorkerShared));
+        self.served.insert(binding, (first.unwrap_or(&bind.worker).clone(), signed));
+        let reason = "no such program".to_owned();
+        let fails = around.random.one_in(30);
+        let input = if fails { Input::StartFailed { binding, reason } } else { Input::Started { binding } };
+        self.below(around, (5, 200), input);
+        if !fails && around.random.one_in(10) {
+            self.below(around, (500, 20_000), Input::Exited { binding, code: 0 });
         }
     }
 

@@ -26,6 +26,7 @@ impl Store {
             Some(Fault::AcknowledgesBeforeSync) => Some(Lie::SyncsNothing),
             Some(Fault::ForgetsLock) => Some(Lie::LocksNothing),
             Some(Fault::IgnoresFailedSync) => Some(Lie::HidesFailures),
+            Some(Fault::CutsNothing) => Some(Lie::CutsNothing),
             _ => None,
         };
         if random.one_in(3) {
@@ -45,8 +46,7 @@ impl Store {
                 Box::new(FileJournal::open_on(Arc::new(disk.clone()), Path::new(DIRECTORY), *options)?)
             }
         };
-        let believes_torn = fault == Some(Fault::BelievesTornTail);
-        Ok(Box::new(Witness { inner, seen: seen.clone(), believes_torn }))
+        Ok(Box::new(Witness { inner, seen: seen.clone(), fault }))
     }
 
     /// The next append fails, if it comes to that.

@@ -1,7 +1,9 @@
 //! Watches a journal from outside, by its bytes alone: what was acknowledged is there after every recovery, and the batch
 //! that was under way is wholly there or wholly absent.
 
+use super::Fault;
 use super::check::Broken;
+use super::tamper::Tamper;
 use credence_journal::{Fence, Index, Journal, JournalError, Note, Recovered, Snapshot, StoreSnapshot};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +21,9 @@ struct Record {
     /// Batches decided by a recovery: there, and absent.
     decided: (u64, u64),
     torn: u64,
+    /// Of the owner that took the journal over last.
+    fence: Fence,
+    tamper: Tamper,
 }
 
 impl Seen {
@@ -43,8 +48,8 @@ impl Seen {
 pub(super) struct Witness {
     pub(super) inner: Box<dyn Journal>,
     pub(super) seen: Seen,
-    /// A planted fault: a torn batch is believed as far as it goes.
-    pub(super) believes_torn: bool,
+    /// A planted fault.
+    pub(super) fault: Option<Fault>,
 }
 
 impl Record {
@@ -73,7 +78,12 @@ impl Journal for Witness {
         let mut recovered = self.inner.recover()?;
         let mut record = self.seen.lock();
         let torn = recovered.report.iter().any(|note| matches!(note, Note::TornTail { .. }));
-        if self.believes_torn && torn && record.under_way.len() > 1 && recovered.last.0 == record.last {
+        record.fence = recovered.fence;
+        if self.fault == Some(Fault::BelievesTornTail)
+            && torn
+            && record.under_way.len() > 1
+            && recovered.last.0 == record.last
+        {
             recovered.entries.extend(record.under_way.first().cloned());
             recovered.last = recovered.last.next();
         }
@@ -83,9 +93,14 @@ impl Journal for Witness {
     }
 
     fn append(&mut self, fence: Fence, batch: &[Vec<u8>]) -> Result<Index, JournalError> {
-        let appended = self.inner.append(fence, batch);
         let mut record = self.seen.lock();
+        let spoilt = self.fault.and_then(|fault| record.tamper.change(fault, batch));
+        let batch = spoilt.as_deref().unwrap_or(batch);
+        let newest = record.fence;
+        let given = if self.fault == Some(Fault::ForgetsFence) { newest } else { fence };
+        let appended = self.inner.append(given, batch);
         match &appended {
+            Ok(_) if fence != newest && !batch.is_empty() => record.broken = Some(Broken::Replaced),
             Ok(last) => record.last = last.0,
             Err(JournalError::Io { .. }) => record.under_way = batch.to_vec(),
             Err(_) => {}

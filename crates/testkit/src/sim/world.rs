@@ -3,28 +3,24 @@
 use super::check::{Broken, Checks};
 use super::coverage::Coverage;
 use super::disk::Disk;
+use super::ground::Ground;
 use super::network::{Arrival, Network};
 use super::node::{Around, Node};
 use super::random::Random;
 use super::server::{Outside, Server};
-use super::{Failure, Options};
+use super::{Failure, Fault, Options};
 use credence_model::caller::Caller;
 use credence_model::class::{ClassSpec, OnLost, Runtime};
 use credence_model::command::Command;
-use credence_model::id::{Digest, NodeName, WorkerRef};
-use credence_model::label::Labels;
-use credence_model::node::PoolGrant;
-use credence_model::pool::PoolSpec;
-use credence_model::settings::Settings;
-use credence_model::spiffe_id::TrustDomain;
+use credence_model::id::{NodeName, WorkerRef};
 use credence_model::time::Timestamp;
 use credence_node::core::Input;
 use std::collections::VecDeque;
 
 /// When the simulated world begins.
 pub(super) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
-/// The lease that nodes are told.
-pub(super) const LEASE_MS: u64 = 10_000;
+/// Servers that want the cell, at most.
+const SERVERS_MAX: u64 = 3;
 
 const EXPIRE_EVERY_MS: u64 = 100;
 const TRACE_LINES: usize = 60;
@@ -36,14 +32,19 @@ pub(super) struct World {
     pub(super) now_ms: u64,
     pub(super) next_action_ms: u64,
     pub(super) network: Network,
-    pub(super) server: Server,
+    pub(super) ground: Ground,
+    pub(super) servers: Vec<Server>,
     pub(super) nodes: Vec<Node>,
-    names: Vec<NodeName>,
+    pub(super) names: Vec<NodeName>,
     pub(super) checks: Checks,
-    coverage: Coverage,
+    pub(super) coverage: Coverage,
+    /// The class that actors are made of.
+    pub(super) spec: ClassSpec,
     trace: VecDeque<String>,
     next_stream: u64,
     pub(super) created: u64,
+    /// Join tokens, authorities and whatever else has to be new.
+    pub(super) made: u64,
 }
 
 /// Runs one simulation.
@@ -60,12 +61,6 @@ pub fn run(options: Options) -> Result<Coverage, Box<Failure>> {
     Ok(world.coverage)
 }
 
-pub(super) fn settings() -> Settings {
-    let mut settings = Settings::new(TrustDomain::parse("sim.internal").unwrap_or_else(|_| unreachable!()));
-    settings.lease_ms = LEASE_MS;
-    settings
-}
-
 impl World {
     fn new(options: Options) -> Self {
         let mut random = Random::new(options.seed);
@@ -75,11 +70,17 @@ impl World {
             Node::new(index, name.clone(), workers, &mut random)
         };
         let nodes = names.iter().enumerate().map(node).collect();
+        let servers = 0..random.between(1, SERVERS_MAX) as usize;
         let mut network = Network::default();
-        network.at(0, Arrival::Expire);
+        network.doubles = random.one_in(3);
+        servers.clone().for_each(|server| network.at(0, Arrival::Expire { server }));
+        let on_lost = if random.one_in(4) { OnLost::Suspend } else { OnLost::Resume };
+        let runtime = Runtime { command: vec!["program".into()], on_lost, ..Runtime::default() };
         Self {
             options,
-            server: Server::new(&mut random, options.fault),
+            ground: Ground::new(&mut random, options.fault),
+            servers: servers.map(|index| Server::new(index, &mut random)).collect(),
+            spec: ClassSpec { owner: "sim".into(), runtime, ..ClassSpec::default() },
             random,
             now_ms: 1,
             next_action_ms: 1,
@@ -91,55 +92,51 @@ impl World {
             trace: VecDeque::new(),
             next_stream: 0,
             created: 0,
+            made: 0,
         }
     }
 
     fn step(&mut self, step: u64) -> Result<(), Broken> {
         let restarted = if step == 0 { self.furnish()? } else { self.happen()? };
         self.check(restarted)?;
-        if step.is_multiple_of(WHOLE_CHECK_EVERY) { self.checks.whole(&self.server) } else { Ok(()) }
+        let owner = self.ground.owner.and_then(|owner| self.servers.get(owner));
+        if step.is_multiple_of(WHOLE_CHECK_EVERY) { self.checks.whole(owner) } else { Ok(()) }
     }
 
     /// Whether everything holds at this moment.
     pub(super) fn check(&mut self, restarted: bool) -> Result<(), Broken> {
-        let fault = self.options.fault;
-        self.look_at_server();
-        self.checks.read(&mut self.server, fault, restarted, &mut self.coverage)?;
-        self.checks.served(&self.nodes, self.now_ms, fault)
+        self.look_around();
+        let owner = self.ground.owner;
+        let asked = |server: &Server| owner.map_or(server.registry.is_some(), |owner| owner == server.index);
+        let server = self.servers.iter_mut().find(|server| asked(server));
+        self.checks.read(server, &mut self.ground, restarted, &mut self.coverage)?;
+        self.checks.served(&self.nodes, self.now_ms)
     }
 
-    /// Notes what went wrong with the server and its disk.
-    fn look_at_server(&mut self) {
-        for what in std::mem::take(&mut self.server.noted) {
+    /// Notes what went wrong with servers, their disk and the network.
+    fn look_around(&mut self) {
+        for what in std::mem::take(&mut self.ground.noted) {
             self.note(what, String::new());
         }
-        let (there, absent, torn) = self.server.seen.take_counts();
+        let (there, absent, torn) = self.ground.seen.take_counts();
         self.coverage.note("batch under way found there", there);
         self.coverage.note("batch under way found absent", absent);
         self.coverage.note("torn batch cut", torn);
-        let seen = self.server.store.disk().map(Disk::take_seen).unwrap_or_default();
+        self.coverage.note("message said twice", std::mem::take(&mut self.network.doubled));
+        let seen = self.ground.store.disk().map(Disk::take_seen).unwrap_or_default();
         for (what, count) in seen {
             self.trace_line(format!("disk: {what}"));
             self.coverage.note(what, count);
         }
     }
 
-    /// A class, a pool and attested nodes to begin with.
+    /// A class, pools, an authority and attested nodes to begin with.
     fn furnish(&mut self) -> Result<bool, Broken> {
-        self.start_server()?;
-        let pool = || "ns/pool".parse().map_err(|_| Broken::Stuck("a wrong name".into()));
-        let class = "ns/class".parse().map_err(|_| Broken::Stuck("a wrong name".into()))?;
-        let on_lost = if self.random.one_in(4) { OnLost::Suspend } else { OnLost::Resume };
-        let runtime = Runtime { command: vec!["program".into()], on_lost, ..Runtime::default() };
-        let spec = ClassSpec { owner: "sim".into(), runtime, ..ClassSpec::default() };
-        let pool_spec = PoolSpec::default();
-        self.ask(Command::ApplyClass { class, labels: Labels::new(), spec, if_version: None });
-        self.ask(Command::ApplyPool { pool: pool()?, labels: Labels::new(), spec: pool_spec, if_version: None });
-        for name in self.names.clone() {
-            let (token, grants) =
-                (Digest::of(name.as_str().as_bytes()), vec![PoolGrant { pool: pool()?, workers_max: 2 }]);
-            self.ask(Command::CreateJoinToken { token, node: None, grants, ttl_secs: 60 });
-            self.ask(Command::AttestNode { node: name.clone(), token, key: token });
+        self.start_server(0)?;
+        self.apply_catalogue()?;
+        self.adopt_authority();
+        for index in 0..self.nodes.len() {
+            self.attest(index)?;
         }
         self.nodes.iter_mut().for_each(Node::start);
         Ok(false)
@@ -189,8 +186,11 @@ impl World {
     /// Until when the one it is for does not hear it, if so.
     fn deaf(&self, arrival: &Arrival) -> Option<u64> {
         match arrival {
-            Arrival::Expire => None,
-            Arrival::ToServer { .. } | Arrival::BrokenAtServer { .. } => self.server.busy(self.now_ms),
+            Arrival::Expire { .. } => None,
+            Arrival::ToServer { stream, .. } | Arrival::BrokenAtServer { stream, .. } => {
+                let (server, _) = self.network.with.get(stream)?;
+                self.servers.get(*server)?.busy(self.now_ms)
+            }
             Arrival::ToNode { node, .. } | Arrival::BrokenAtNode { node, .. } | Arrival::Below { node, .. } => {
                 self.nodes.get(*node)?.paused(self.now_ms)
             }
@@ -202,16 +202,18 @@ impl World {
             return self.network.defer(until_ms, arrival);
         }
         match arrival {
-            Arrival::Expire => {
-                self.network.at(self.now_ms + EXPIRE_EVERY_MS, Arrival::Expire);
-                if self.server.busy(self.now_ms).is_some() {
-                    return;
+            Arrival::Expire { server } => {
+                self.network.at(self.now_ms + EXPIRE_EVERY_MS, Arrival::Expire { server });
+                let is_busy = self.servers.get(server).is_some_and(|server| server.busy(self.now_ms).is_some());
+                if !is_busy && self.options.fault != Some(Fault::NeverExpires) {
+                    self.with_server(server, |server, outside| server.ask(outside, Caller::System, Command::Expire));
                 }
-                self.with_server(|server, outside| server.ask(outside, Caller::System, Command::Expire));
             }
             Arrival::ToServer { node, stream, message } => {
                 self.trace_line(format!("{node} says {message:?}"));
-                self.with_server(|server, outside| server.hear(outside, node, stream, message));
+                if let Some(server) = self.server_of(stream) {
+                    self.with_server(server, |server, outside| server.hear(outside, node, stream, message));
+                }
             }
             Arrival::ToNode { node, stream, message } => {
                 self.trace_line(format!("{node} is told {message:?}"));
@@ -219,7 +221,10 @@ impl World {
             }
             Arrival::BrokenAtServer { node, stream } => {
                 self.note("stream broken at server", format!("{node}"));
-                self.with_server(|server, outside| server.broken(outside, node, stream));
+                if let Some(server) = self.server_of(stream) {
+                    self.with_server(server, |server, outside| server.broken(outside, node, stream));
+                }
+                self.network.with.remove(&stream);
             }
             Arrival::BrokenAtNode { node, stream } => {
                 self.note("stream broken at node", format!("{node}"));
@@ -234,7 +239,7 @@ impl World {
         }
     }
 
-    pub(super) fn connect(&mut self) {
+    pub(super) fn connect(&mut self) -> Result<(), Broken> {
         for index in 0..self.nodes.len() {
             let Some(node) = self.nodes.get_mut(index) else { continue };
             if node.paused(self.now_ms).is_some() {
@@ -253,53 +258,85 @@ impl World {
                 self.network.cut_stream(self.now_ms, &mut self.random, index);
                 continue;
             }
-            let down = self.server.registry.is_none() || self.network.cut.contains_key(&index);
+            let down = self.some_server().is_none() || self.network.cut.contains_key(&index);
             if down || self.network.open.contains_key(&index) || !self.random.one_in(3) {
                 continue;
             }
-            self.open_stream(index);
+            self.open_stream(index)?;
         }
+        Ok(())
     }
 
     /// Whoever is not connected is.
-    pub(super) fn reconnect(&mut self) {
+    pub(super) fn reconnect(&mut self) -> Result<(), Broken> {
         for index in 0..self.nodes.len() {
             if !self.network.open.contains_key(&index) {
-                self.open_stream(index);
+                self.open_stream(index)?;
             }
         }
+        Ok(())
     }
 
-    fn open_stream(&mut self, index: usize) {
+    /// A node that is not known any more proves its origin again first.
+    fn open_stream(&mut self, index: usize) -> Result<(), Broken> {
+        let is_known = self.names.get(index).is_some_and(|name| self.checks.state().nodes.contains_key(name));
+        if !is_known {
+            self.attest(index)?;
+        }
+        let Some(server) = self.some_server() else { return Ok(()) };
+        let life = self.servers.get(server).map_or(0, |server| server.life);
         self.next_stream += 1;
         let stream = self.next_stream;
-        self.network.open.insert(index, stream);
-        self.note("stream opened", format!("{index}"));
+        self.network.open_stream(index, stream, (server, life));
+        self.note("stream opened", format!("{index} to {server}"));
         self.with_node(index, |node, around| node.input(around, Input::Opened { stream }));
+        Ok(())
+    }
+
+    /// A server that is up and listens.
+    pub(super) fn some_server(&mut self) -> Option<usize> {
+        let up = self.servers.iter().filter(|server| server.registry.is_some() && server.busy(self.now_ms).is_none());
+        let up: Vec<_> = up.map(|server| server.index).collect();
+        up.get(self.random.below(up.len() as u64) as usize).copied()
+    }
+
+    /// The server that a stream is with, if it has not been started again since.
+    fn server_of(&self, stream: u64) -> Option<usize> {
+        let (server, life) = *self.network.with.get(&stream)?;
+        self.servers.get(server).filter(|server| server.life == life).map(|server| server.index)
     }
 
     pub(super) fn ask(&mut self, command: Command) {
         self.trace_line(format!("{command:?}"));
-        let answer = self.with_server(|server, outside| server.ask(outside, Caller::Local { uid: 0 }, command));
+        let Some(server) = self.some_server() else { return };
+        let local = Caller::Local { uid: 0 };
+        let answer = self.with_server(server, |server, outside| server.ask(outside, local, command));
         self.trace_line(format!("  → {answer:?}"));
     }
 
-    pub(super) fn with_server<T>(&mut self, act: impl FnOnce(&mut Server, &mut Outside) -> T) -> T {
+    pub(super) fn with_server<T>(
+        &mut self,
+        index: usize,
+        act: impl FnOnce(&mut Server, &mut Outside) -> T,
+    ) -> Option<T> {
         let mut outside = Outside {
             now_ms: self.now_ms,
             random: &mut self.random,
             network: &mut self.network,
+            ground: &mut self.ground,
             names: &self.names,
             fault: self.options.fault,
         };
-        act(&mut self.server, &mut outside)
+        self.servers.get_mut(index).map(|server| act(server, &mut outside))
     }
 
     pub(super) fn with_node(&mut self, index: usize, act: impl FnOnce(&mut Node, &mut Around)) {
         let mut around = Around {
             now_ms: self.now_ms,
+            wall: self.checks.state().last_at,
             random: &mut self.random,
             network: &mut self.network,
+            noted: &mut self.ground.noted,
             fault: self.options.fault,
         };
         if let Some(node) = self.nodes.get_mut(index) {

@@ -179,7 +179,8 @@ impl OpenFile for Open {
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        let contents = self.disk.lock();
+        let mut contents = self.disk.lock();
+        contents.fail_read("read of a part failed")?;
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         let rest = contents.inodes.get(&self.inode).and_then(|inode| inode.bytes.get(from..)).unwrap_or_default();
         let read = rest.len().min(bytes.len());
@@ -205,8 +206,14 @@ impl OpenFile for Open {
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        self.operation(|_, inode, _| {
-            inode.cut(usize::try_from(length).map_err(io::Error::other)?);
+        self.operation(|contents, inode, _| {
+            if std::mem::take(&mut contents.cut_fails) {
+                contents.see("change of a length failed");
+                return Err(io::Error::from_raw_os_error(EIO));
+            }
+            if contents.lie != Some(Lie::CutsNothing) {
+                inode.cut(usize::try_from(length).map_err(io::Error::other)?);
+            }
             Ok(())
         })
     }
