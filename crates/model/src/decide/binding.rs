@@ -105,6 +105,10 @@ fn bind_process(
     id: Option<&ActorId>,
     moment: Moment,
 ) -> Result<Decision, Refusal> {
+    // What was heard of it does not prolong its lease: it may have dropped everything already.
+    if node.believes_until() <= moment.now {
+        return Err(lease_over(node));
+    }
     let existing =
         id.and_then(|id| state.actors.get(&ActorRef { namespace: class.namespace.clone(), actor: id.clone() }));
     let mut events = Vec::new();
@@ -190,7 +194,7 @@ fn entitled<'s>(
     let (actor, binding) = holder(state, &node.name, held)?;
     let (_, _) = admit(state, actor)?;
     if node.believes_until() <= moment.now {
-        return Err(Refusal::new(Kind::Stale, format!("the lease of node {} is over", node.name)));
+        return Err(lease_over(node));
     }
     let class = state.class_of(actor);
     let revision = class.and_then(|class| class.revisions.get(&binding.revision)).filter(|revision| revision.allowed);
@@ -199,4 +203,8 @@ fn entitled<'s>(
         Refusal::new(Kind::Revoked, message)
     })?;
     Ok((actor, revision))
+}
+
+fn lease_over(node: &Node) -> Refusal {
+    Refusal::new(Kind::Stale, format!("the lease of node {} is over", node.name))
 }
