@@ -90,11 +90,12 @@ fn attest(state: &mut State, entry: &Entry) {
 }
 
 fn attach(state: &mut State, entry: &Entry, name: &NodeName, session: u64, workers: &[WorkerRef], kept: &[BindingId]) {
-    let lease_ms = state.settings.lease_ms;
+    let (lease_ms, is_holding) = (state.settings.lease_ms, is_holding(state, name));
     with_node(state, name, |node| {
         node.session = session;
         node.state = NodeState::Connected;
-        node.lease_ms = lease_ms;
+        // What it holds it holds by the lease that it was told before, until it hears of this one; that may be never.
+        node.lease_ms = if is_holding { node.lease_ms.max(lease_ms) } else { lease_ms };
         node.heard_at = entry.at;
         node.reservoir.clear();
         // It says anew what it holds: its files may be older than what it said before.
@@ -133,6 +134,12 @@ fn attach(state: &mut State, entry: &Entry, name: &NodeName, session: u64, worke
             }
         });
     }
+}
+
+/// Whether a worker of this node holds an actor.
+fn is_holding(state: &State, name: &NodeName) -> bool {
+    let held = |worker: &WorkerRef| state.workers.get(worker).is_some_and(|worker| worker.holds.is_some());
+    state.nodes.get(name).is_some_and(|node| node.workers.iter().any(held))
 }
 
 pub(super) fn lose(state: &mut State, name: &NodeName) {
