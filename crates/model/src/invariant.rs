@@ -47,7 +47,8 @@ pub struct Auditor {
     clock_margin_ms: u64,
     actors: BTreeMap<ActorRef, Seen>,
     deleted: BTreeSet<ActorRef>,
-    workers: BTreeMap<WorkerRef, BindingId>,
+    /// What holds each worker, and on which node it is.
+    workers: BTreeMap<WorkerRef, (BindingId, NodeName)>,
     used_bindings: BTreeSet<BindingId>,
     used_keys: BTreeSet<Digest>,
     /// When each node was heard last, and the lease it was told, in milliseconds.
@@ -87,7 +88,10 @@ impl Auditor {
             }
             Event::CellStarted {} => self.heard.values_mut().for_each(|(heard, _)| *heard = entry.at),
             Event::NodeAttached { node, .. } => {
-                self.heard.insert(node.clone(), (entry.at, self.lease_ms));
+                // What it holds it holds by the lease that it was told before, until it hears of another one.
+                let is_holding = self.workers.values().any(|(_, holder)| holder == node);
+                let before_ms = self.heard.get(node).filter(|_| is_holding).map_or(0, |(_, lease_ms)| *lease_ms);
+                self.heard.insert(node.clone(), (entry.at, self.lease_ms.max(before_ms)));
             }
             Event::NodeHeard { node } => {
                 if let Some((heard, _)) = self.heard.get_mut(node) {
@@ -190,7 +194,7 @@ impl Auditor {
         if !self.used_bindings.insert(*binding) {
             self.found(Invariant::Continuity, entry, format!("binding {binding} is used a second time"));
         }
-        if let Some(other) = self.workers.insert(worker.clone(), *binding) {
+        if let Some((other, _)) = self.workers.insert(worker.clone(), (*binding, node.clone())) {
             self.found(Invariant::OneToOne, entry, format!("worker {worker} is held by binding {other} already"));
         }
         let mut wrong = Vec::new();
