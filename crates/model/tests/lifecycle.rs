@@ -5,6 +5,7 @@ use credence_model::actor::{ActorState, Outcome, Phase, UnbindMode};
 use credence_model::command::{Answer, Command, Held, Report, Unbind};
 use credence_model::directive::Directive;
 use credence_model::id::Epoch;
+use credence_model::refusal::Kind;
 use credence_model::verify::verify;
 
 fn stopped(bind: &credence_model::directive::Bind) -> Report {
@@ -231,6 +232,19 @@ fn a_process_tree_is_bound_straight_to_an_actor_and_its_worker_goes_with_it() {
     assert!(!world.state.workers.contains_key(&bind.worker));
     world.report("alpha", report).unwrap();
     assert_eq!(world.bound("tool").epoch, Epoch(2));
+}
+
+#[test]
+fn a_process_tree_is_not_bound_once_the_lease_of_its_node_is_over() {
+    let mut world = World::furnished();
+    let report = Report::BindProcess { class: "finance/expense-agent".parse().unwrap(), actor: None };
+    // Nobody has looked at leases since: the stream still counts as open.
+    world.now = world.now.plus_ms(world.state.settings.lease_ms);
+    let refusal = world.report("alpha", report.clone()).unwrap_err();
+    assert_eq!(refusal.kind, Kind::Stale);
+    assert!(refusal.message.contains("lease of node alpha is over"), "{refusal}");
+    world.report("alpha", Report::Heartbeat).unwrap();
+    world.report("alpha", report).unwrap();
 }
 
 #[test]
