@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use credence_model::refusal::Kind;
 use credence_node::config::{Config, ConfigFile};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,6 +19,15 @@ const SUPERVISOR_ARG: &str = "actor-init";
 /// is ever used, and a huge page around one makes all of it resident. A kernel that refuses costs memory and nothing else.
 pub(crate) fn use_small_pages() {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
+/// Lets this process open as many files as it may: each connection and each actor's socket is one, and by default a process
+/// allows itself few. The programs of actors begin with few again.
+pub(crate) fn allow_all_descriptors() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "this process takes fewer connections than it could");
+    }
 }
 
 /// The signals that end a daemon in order.

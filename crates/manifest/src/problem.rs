@@ -1,4 +1,4 @@
-//! What is wrong with a manifest, in the words of `face.md`: the object, the field, the fault, the place, the remedy.
+//! What is wrong with a manifest, for people: the object, the field, the fault, the place, the remedy.
 
 use crate::document::Document;
 use crate::tree::{Position, Tree, options};

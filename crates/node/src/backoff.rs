@@ -10,6 +10,9 @@ pub(crate) const JITTER_PER_MILLE: u64 = 100;
 /// The longest pause that the control plane can ask for, in milliseconds.
 pub(crate) const TOLD_MS_MAX: u64 = 60_000;
 
+/// How many tries at least are left of the time in which something must succeed.
+const TRIES: u64 = 4;
+
 /// The pauses of one thing that is tried until it succeeds.
 #[derive(Debug)]
 pub(crate) struct Backoff {
@@ -26,8 +29,16 @@ impl Backoff {
 
     /// The pause after another failure, if the control plane said `told_ms`.
     pub(crate) fn pause(&mut self, told_ms: Option<u64>) -> Duration {
+        self.pause_within(told_ms, Duration::ZERO)
+    }
+
+    /// The same for what must succeed before so much time is over: several tries are left of it, unless the control plane
+    /// said otherwise. Without time there is no hurry any more.
+    pub(crate) fn pause_within(&mut self, told_ms: Option<u64>, left: Duration) -> Duration {
         let told_ms = told_ms.unwrap_or_default().min(TOLD_MS_MAX);
-        let around_ms = self.next_ms.max((told_ms * 1000).div_ceil(1000 - JITTER_PER_MILLE));
+        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        let own_ms = if left_ms > 0 { self.next_ms.min(left_ms / TRIES).max(self.first_ms) } else { self.next_ms };
+        let around_ms = own_ms.max((told_ms * 1000).div_ceil(1000 - JITTER_PER_MILLE));
         self.next_ms = self.next_ms.saturating_mul(2).min(self.longest_ms);
         jittered(Duration::from_millis(around_ms))
     }
@@ -69,6 +80,17 @@ pub(crate) mod tests {
         check_around(&pauses, &[100, 200, 400, 500, 500]);
         backoff.begin_anew();
         check_around(&[backoff.pause(None)], &[100]);
+    }
+
+    #[test]
+    fn what_is_about_to_be_over_is_tried_more_often_until_it_is() {
+        let mut backoff = Backoff::new(100, 5_000);
+        let left_ms = [u64::MAX, 10_000, 10_000, 1_200, 500, 200];
+        let pauses = left_ms.map(|left_ms| backoff.pause_within(None, Duration::from_millis(left_ms)));
+        check_around(&pauses, &[100, 200, 400, 300, 125, 100]);
+        check_around(&[backoff.pause_within(None, Duration::ZERO)], &[5_000]);
+        let told = backoff.pause_within(Some(3_000), Duration::from_millis(500));
+        assert!(told >= Duration::from_millis(3_000), "{told:?}");
     }
 
     #[test]

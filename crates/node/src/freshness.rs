@@ -109,7 +109,7 @@ pub(crate) async fn keep(
                     }
                     Err(refusal) => {
                         tracing::warn!(binding = %held.binding, %refusal, "an identity was not renewed");
-                        Instant::now() + backoff.pause(refusal.retry_after_ms)
+                        Instant::now() + backoff.pause_within(refusal.retry_after_ms, life(&served))
                     }
                 };
             }
@@ -145,6 +145,14 @@ async fn renew(
     let answer = tokio::time::timeout(Duration::from_millis(RENEW_MS_MAX), answered).await.map_err(|_| late())?;
     let (chain, bundle) = (answer.map_err(|_| away())??, Arc::clone(&bundles.borrow()));
     identity(held, &spiffe_id, chain, &key, &bundle).map_err(|error| Refusal::new(Kind::Bug, error.to_string()))
+}
+
+/// How long what is served now is still good for.
+fn life(served: &watch::Sender<Served>) -> Duration {
+    match &*served.borrow() {
+        Served::Live { identity, .. } => Duration::from_millis(identity.not_after.ms_since(wall())),
+        Served::Ended => Duration::ZERO,
+    }
 }
 
 /// When what is served now is to be renewed.

@@ -275,7 +275,7 @@ fn away() -> Refusal {
 /// The control plane owes too many answers. Whoever asks next comes again.
 fn busy(limit: &Limit) -> Refusal {
     limit.hit();
-    let message = format!("the control plane was asked for {} {} already", limit.value, limit.unit);
+    let message = format!("{} {} wait already, which is the limit", limit.value, limit.unit);
     Refusal::new(Kind::Unavailable, message).hint("try again").retry_after_ms(1_000)
 }
 

@@ -10,7 +10,7 @@ use credence_model::id::BindingId;
 use credence_model::refusal::{Kind, Refusal};
 use credence_telemetry::limit::Limit;
 use credence_telemetry::span::{SpanKind, Tracer};
-use credence_telemetry::trace::{self, TraceContext};
+use credence_telemetry::trace::TraceContext;
 use credence_wire::local::local_service_server::{LocalService, LocalServiceServer};
 use credence_wire::local::{Begin, Ended, RunEvent, RunRequest, run_event, run_request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -174,8 +174,7 @@ impl LocalService for Local {
         let (caller, turn) = caller.ok_or_else(once)?;
         turn.0.send_replace(Stage::Called);
         let (peer, root) = caller.map_err(|refusal| status(&refusal))?;
-        let said = request.metadata().get(trace::HEADER).and_then(|value| value.to_str().ok());
-        let said = said.and_then(TraceContext::parse);
+        let said = TraceContext::said(request.metadata().as_ref());
         let mut requests = request.into_inner();
         let Begin { class, actor, binding } =
             begin(&mut requests, self.begin_by).await.map_err(|refusal| status(&refusal))?;

@@ -95,9 +95,10 @@ impl Run {
                     *self = run;
                     return Ok(());
                 }
-                Err(refusal) if refusal.kind != Kind::Unavailable => break,
+                Err(refusal) if refusal.kind != Kind::Unavailable => return Err(refusal),
                 Err(_) if UnixStream::connect(&socket).await.is_err() => break,
-                Err(refusal) => tokio::time::sleep(backoff.pause(refusal.retry_after_ms)).await,
+                // Whatever it says: it does not wait longer than this for one of its own to come back.
+                Err(_) => tokio::time::sleep(backoff.pause(None)).await,
             }
         }
         Err(Refusal::new(Kind::Unavailable, "the node went away"))

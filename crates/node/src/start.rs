@@ -250,7 +250,7 @@ impl Node {
         let Ok(local) = self.local.try_clone() else { return Err(self) };
         match (Inherited { estate, local: local.into(), bindings }).leave() {
             Ok(handover) => {
-                self.observed.exporter.end().await;
+                self.observed.exporter.hand_over().await;
                 Ok(handover)
             }
             Err(error) => {

@@ -135,7 +135,8 @@ impl Keeper {
             }
             Err(refusal) => {
                 tracing::warn!(%refusal, "the node's own SVID was not renewed");
-                Instant::now() + self.backoff.pause(refusal.retry_after_ms)
+                let left = self.identities.borrow().svid().not_after.ms_since(wall());
+                Instant::now() + self.backoff.pause_within(refusal.retry_after_ms, Duration::from_millis(left))
             }
         }
     }

@@ -23,6 +23,7 @@ use credence_telemetry::trace::{self, TraceContext};
 use credence_wire::node::node_service_server::NodeServiceServer;
 use http::{HeaderMap, HeaderValue, Method};
 use std::sync::{Arc, OnceLock};
+use tonic::Code;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
@@ -173,14 +174,19 @@ fn answering(app: &Arc<App>, route: Route) -> MethodRouter {
 
 /// The part of a request that is answered here.
 fn begin(app: &App, route: &Route, request: &http::Request<Body>) -> Span {
-    let said = TraceContext::said(request.headers());
-    let mut part = app.tracer.begin(said, route.path, SpanKind::Server);
+    let mut part = app.tracer.begin(said(request), route.path, SpanKind::Server);
     part.rename(|| format!("{} {}", route.method, route.path));
     part.set("http.request.method", || route.method.to_string());
     part.set("http.route", || route.path);
     part.set("url.path", || request.uri().path().chars().take(PATH_CHARS_MAX).collect::<String>());
     part.set("credence.caller", || request.extensions().get().map_or("nobody", Peer::sort));
     part
+}
+
+/// Which request its sender says it is. What is recorded costs, so a stranger does not say that it is to be.
+fn said(request: &http::Request<Body>) -> Option<TraceContext> {
+    let is_known = !matches!(request.extensions().get(), None | Some(Peer::Anonymous));
+    TraceContext::said(request.headers()).map(|said| said.sampled(is_known && said.is_sampled()))
 }
 
 fn tell(headers: &mut HeaderMap, part: &Span) {
@@ -195,8 +201,7 @@ fn calling(app: &Arc<App>, rpc: Rpc) -> MethodRouter {
     let app = Arc::clone(app);
     on(MethodFilter::POST, move |request: http::Request<Body>| {
         let (app, service) = (Arc::clone(&app), service.clone());
-        let said = TraceContext::said(request.headers());
-        let mut part = app.tracer.begin(said, rpc.path.trim_start_matches('/'), SpanKind::Server);
+        let mut part = app.tracer.begin(said(&request), rpc.path.trim_start_matches('/'), SpanKind::Server);
         part.set("rpc.system", || "grpc");
         part.set("credence.caller", || request.extensions().get().map_or("nobody", Peer::sort));
         let span = tracing::info_span!("request", id = part.trace().id(), method = "gRPC", path = rpc.path);
@@ -211,11 +216,20 @@ fn calling(app: &Arc<App>, rpc: Rpc) -> MethodRouter {
                     problem::grpc(&refusal).into_http::<tonic::body::Body>().map(Body::new)
                 }
             };
+            // An answer without a message says at once how it ended; of a stream it is said at its end, and by its own parts.
+            part.fail_if(answer.headers().get("grpc-status").is_some_and(|status| is_fault(status.as_bytes())));
             tell(answer.headers_mut(), &part);
             answer
         };
         answer.instrument(span)
     })
+}
+
+/// Whether a call ended in a way that is the server's fault (OpenTelemetry semantic conventions for gRPC, server spans).
+fn is_fault(status: &[u8]) -> bool {
+    let faults =
+        [Code::Unknown, Code::DeadlineExceeded, Code::Unimplemented, Code::Internal, Code::Unavailable, Code::DataLoss];
+    faults.contains(&Code::from_bytes(status))
 }
 
 async fn call(
@@ -228,11 +242,31 @@ async fn call(
     standing.require(rpc.who)?;
     if rpc.takes_one {
         let (parts, body) = request.into_parts();
-        request = http::Request::from_parts(parts, Body::from(input::whole(body, app.limits.body_time).await?));
+        request = http::Request::from_parts(parts, Body::from(input::whole(body, &standing, &app.limits).await?));
     }
     request.extensions_mut().insert(standing);
     match service.oneshot(request).await {
         Ok(response) => Ok(response.map(Body::new)),
         Err(never) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Peer, said};
+    use axum::body::Body;
+    use credence_telemetry::trace::HEADER;
+
+    #[test]
+    fn a_stranger_is_not_recorded_because_it_says_so() {
+        let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        for (peer, is_recorded) in [(Peer::Anonymous, false), (Peer::Local { uid: 0 }, true)] {
+            let mut request = http::Request::new(Body::empty());
+            request.headers_mut().insert(HEADER, traceparent.parse().expect("a header"));
+            request.extensions_mut().insert(peer);
+            let said = said(&request).expect("a request");
+            assert_eq!(said.id(), "0af7651916cd43dd8448eb211c80319c", "its id stands in the log all the same");
+            assert_eq!(said.is_sampled(), is_recorded);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! How the parts of a request are read: strictly, within limits, and naming what was wrong.
 
-use crate::caller::Peer;
-use crate::limits::{BODY_BYTES, BODY_BYTES_MAX, BODY_TIME};
+use crate::caller::{Peer, Standing};
+use crate::limits::{BODY_BYTES, BODY_BYTES_MAX, BODY_TIME, Limits, STRANGER_BODY_BYTES, STRANGER_BODY_BYTES_MAX};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts as _, Query, RawPathParams};
 use credence_model::command::IDEMPOTENCY_KEY_BYTES_MAX;
@@ -11,7 +11,6 @@ use http::{HeaderMap, Uri, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use std::error::Error as _;
-use std::time::Duration;
 
 /// The header that names a retry of the same command.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -42,18 +41,22 @@ pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
     })
 }
 
-/// The whole of a body, of a bounded size and within this time.
-pub(crate) async fn whole(body: Body, at_most: Duration) -> Result<Bytes, Refusal> {
-    let collect = Limited::new(body, BODY_BYTES_MAX).collect();
+/// The whole of a body, of a bounded size and in time. Of somebody who has not proved who it is, little is kept.
+pub(crate) async fn whole(body: Body, from: &Standing, limits: &Limits) -> Result<Bytes, Refusal> {
+    let (most, limit) = match from.caller {
+        Some(_) => (BODY_BYTES_MAX, &BODY_BYTES),
+        None => (STRANGER_BODY_BYTES_MAX, &STRANGER_BODY_BYTES),
+    };
+    let collect = Limited::new(body, most).collect();
     let late = |_| {
         BODY_TIME.hit();
-        malformed("body", format!("it did not arrive within {} s", at_most.as_secs()))
+        malformed("body", format!("it did not arrive within {} s", limits.body_time.as_secs()))
     };
-    let collected = tokio::time::timeout(at_most, collect).await.map_err(late)?;
+    let collected = tokio::time::timeout(limits.body_time, collect).await.map_err(late)?;
     let collected = collected.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
         Some(_) => {
-            BODY_BYTES.hit();
-            Refusal::new(Kind::Limited, format!("the body is larger than {BODY_BYTES_MAX} bytes")).field("body")
+            limit.hit();
+            Refusal::new(Kind::Limited, format!("the body is larger than {most} bytes")).field("body")
         }
         None => malformed("body", "it broke off"),
     })?;

@@ -26,6 +26,8 @@ pub const ANSWER_TIMEOUT_SECS: u64 = 30;
 pub const STRANGER_SECS_MAX: u64 = 60;
 /// Largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Largest body of a request of a stranger, in bytes: an attestation is a few kilobytes.
+pub const STRANGER_BODY_BYTES_MAX: usize = 16 * 1024;
 /// How long a body may take to arrive, in seconds.
 pub const BODY_TIMEOUT_SECS: u64 = 30;
 /// Most questions to one node that were not yet sent.
@@ -73,6 +75,9 @@ pub(crate) static STRANGER_TIME: Limit =
     Limit::new("stranger_time", STRANGER_SECS_MAX, "seconds", "the connection is closed");
 /// A body is too large.
 pub(crate) static BODY_BYTES: Limit = Limit::new("body_bytes", BODY_BYTES_MAX as u64, "bytes", "refused: limited");
+/// The body of somebody unknown is too large.
+pub(crate) static STRANGER_BODY_BYTES: Limit =
+    Limit::new("stranger_body_bytes", STRANGER_BODY_BYTES_MAX as u64, "bytes", "refused: limited");
 /// A body is too slow.
 pub(crate) static BODY_TIME: Limit = Limit::new("body_time", BODY_TIMEOUT_SECS, "seconds", "refused: malformed");
 /// A node does not take its questions.
@@ -105,7 +110,7 @@ const CUT: &str = "the connection is cut";
 const ENDS: &str = "the stream ends";
 
 /// Every one of them.
-pub(crate) static ALL: [&Limit; 19] = [
+pub(crate) static ALL: [&Limit; 20] = [
     &CONNECTIONS,
     &PEER_CONNECTIONS,
     &STRANGER_CONNECTIONS,
@@ -115,6 +120,7 @@ pub(crate) static ALL: [&Limit; 19] = [
     &ANSWER_TIME,
     &STRANGER_TIME,
     &BODY_BYTES,
+    &STRANGER_BODY_BYTES,
     &BODY_TIME,
     &QUESTIONS,
     &ATTESTATIONS,
@@ -184,6 +190,11 @@ impl Limits {
         // Nodes, workloads, administrators, and strangers on two listeners: four fifths of all.
         self.connections = self.connections.min(descriptors / 5);
         self.stranger_connections = self.stranger_connections.min(descriptors / 10);
+        // No peer has more than an eighth of a room, and no address more than a quarter of that of the strangers.
+        self.peer_connections = self.peer_connections.min(descriptors / 40);
+        CONNECTIONS.lower(self.connections as u64);
+        STRANGER_CONNECTIONS.lower(self.stranger_connections as u64);
+        PEER_CONNECTIONS.lower(self.peer_connections as u64);
         self
     }
 }
@@ -196,6 +207,7 @@ mod tests {
     fn connections_leave_descriptors_for_the_journal() {
         let few = Limits::default().within(1024);
         assert!(3 * few.connections + 2 * few.stranger_connections <= 1024 * 4 / 5, "{few:?}");
+        assert!(4 * few.peer_connections <= few.stranger_connections, "one address has them all: {few:?}");
         let many = Limits::default().within(1_000_000);
         assert_eq!(format!("{many:?}"), format!("{:?}", Limits::default()));
     }

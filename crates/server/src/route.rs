@@ -121,7 +121,7 @@ async fn read<Q: DeserializeOwned, B: DeserializeOwned>(
     let path = input::path(&mut parts).await?;
     let (query, idempotency_key) = (input::query(&parts.uri)?, input::idempotency_key(&parts.headers)?);
     let if_match = input::if_match(&parts.headers)?;
-    let body = input::whole(body, app.limits.body_time).await?;
+    let body = input::whole(body, &standing, &app.limits).await?;
     Ok(Ask {
         app,
         caller: standing.caller,

@@ -240,19 +240,31 @@ impl Server {
 
     /// Lets open requests end, then ends itself. What was acknowledged is in the journal.
     pub async fn stop(self) {
-        let admin_socket = self.admin_socket.clone();
-        drop(self.hand_over().await);
+        let Ended { exporter, admin_socket, .. } = self.end().await;
+        exporter.end().await;
         let _ = std::fs::remove_file(admin_socket);
     }
 
     /// The same, but its sockets stay: whoever connects meanwhile waits for the server that goes on with them.
-    pub async fn hand_over(mut self) -> Listeners {
+    pub async fn hand_over(self) -> Listeners {
+        let Ended { exporter, listeners, .. } = self.end().await;
+        exporter.hand_over().await;
+        listeners
+    }
+
+    async fn end(mut self) -> Ended {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
-        self.exporter.end().await;
         self.cell.stop().await;
-        self.listeners
+        Ended { exporter: self.exporter, listeners: self.listeners, admin_socket: self.admin_socket }
     }
+}
+
+/// What is left of a server that has ended.
+struct Ended {
+    exporter: Exporter,
+    listeners: Listeners,
+    admin_socket: PathBuf,
 }
 
 /// Tells of itself until the server stops.

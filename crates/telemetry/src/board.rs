@@ -96,7 +96,7 @@ impl Collector for Limits {
         let help = "What a limit allows.";
         let mut family = encoder.encode_descriptor("limit", help, None, gauge.metric_type())?;
         for limit in &self.0 {
-            let value = i64::try_from(limit.value).unwrap_or(i64::MAX);
+            let value = i64::try_from(limit.in_force()).unwrap_or(i64::MAX);
             let labels = [("limit", limit.name), ("unit", limit.unit)];
             ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
         }
@@ -117,8 +117,12 @@ mod tests {
         let before = board.text().expect("a text");
         assert!(before.contains("credence_limit_hits_total{limit=\"doors\"} 0\n"), "{before}");
         assert!(before.contains("credence_limit{limit=\"doors\",unit=\"doors\"} 2\n"), "{before}");
+        DOORS.lower(1);
+        DOORS.lower(3);
         DOORS.hit();
-        assert!(board.text().expect("a text").contains("credence_limit_hits_total{limit=\"doors\"} 1\n"));
+        let after = board.text().expect("a text");
+        assert!(after.contains("credence_limit_hits_total{limit=\"doors\"} 1\n"), "{after}");
+        assert!(after.contains("credence_limit{limit=\"doors\",unit=\"doors\"} 1\n"), "{after}");
         let table = metrics_table(&before);
         assert!(table.contains("| `credence_limit_hits_total` | counter | How often"), "{table}");
         assert!(limits_table(&[&DOORS]).ends_with("| `doors` | 2 doors | the third waits |\n"));

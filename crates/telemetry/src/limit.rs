@@ -10,19 +10,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Limit {
     /// Its name: the label of its counter.
     pub name: &'static str,
-    /// How much is allowed.
+    /// How much is allowed, unless it was lowered.
     pub value: u64,
     /// Of what: requests, bytes, seconds.
     pub unit: &'static str,
     /// What happens to whatever is beyond it, for people.
     pub then: &'static str,
+    lowered: AtomicU64,
     hits: AtomicU64,
 }
 
 impl Limit {
     /// A limit that nobody has reached yet.
     pub const fn new(name: &'static str, value: u64, unit: &'static str, then: &'static str) -> Self {
-        Self { name, value, unit, then, hits: AtomicU64::new(0) }
+        Self { name, value, unit, then, lowered: AtomicU64::new(u64::MAX), hits: AtomicU64::new(0) }
+    }
+
+    /// This process cannot keep so much as it would: from now on less is allowed.
+    pub fn lower(&self, to: u64) {
+        self.lowered.fetch_min(to, Ordering::Relaxed);
+    }
+
+    /// How much this process allows.
+    pub fn in_force(&self) -> u64 {
+        self.value.min(self.lowered.load(Ordering::Relaxed))
     }
 
     /// It was reached: something was refused, cut or made to wait.

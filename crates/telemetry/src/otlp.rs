@@ -36,6 +36,8 @@ use tonic::{Code, Status};
 const CALL_SECS_MAX: u64 = 10;
 /// How long the end of a process may wait for the collector, in milliseconds.
 const END_MS_MAX: u64 = 2_000;
+/// How long the program that goes on may wait for it: nobody looks after leases meanwhile.
+const HAND_OVER_MS_MAX: u64 = 100;
 /// How often it is said at most that the collector cannot be told anything, in seconds.
 const COMPLAIN_EVERY_SECS: u64 = 60;
 
@@ -91,11 +93,20 @@ impl Export {
 }
 
 impl Exporter {
-    /// Tells what is left, if the collector takes it in time.
-    pub async fn end(mut self) {
+    /// Tells what is left, if the collector takes it in time: the process ends.
+    pub async fn end(self) {
+        self.end_within(Duration::from_millis(END_MS_MAX)).await;
+    }
+
+    /// The same, but another program waits to go on.
+    pub async fn hand_over(self) {
+        self.end_within(Duration::from_millis(HAND_OVER_MS_MAX)).await;
+    }
+
+    async fn end_within(mut self, at_most: Duration) {
         self.ending.send_replace(true);
         let told = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(Duration::from_millis(END_MS_MAX), told).await.is_err() {
+        if tokio::time::timeout(at_most, told).await.is_err() {
             tracing::warn!("the collector did not take everything in time");
         }
     }

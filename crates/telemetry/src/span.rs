@@ -103,7 +103,8 @@ impl Tracer {
     /// it begins here.
     pub fn begin(&self, said: Option<TraceContext>, name: impl Into<Cow<'static, str>>, kind: SpanKind) -> Span {
         let Some(collecting) = &self.0 else {
-            let context = said.unwrap_or_else(|| TraceContext::begin(random()));
+            // Nobody here decides to record it, so whoever is told next does not have to either.
+            let context = said.unwrap_or_else(|| TraceContext::begin(random()).sampled(false));
             return Span { trace: context.into(), open: None };
         };
         let Some(said) = said else {

@@ -69,7 +69,7 @@ impl TraceContext {
 
     /// The same request, to be recorded or not.
     #[must_use]
-    pub(crate) fn sampled(self, sampled: bool) -> Self {
+    pub fn sampled(self, sampled: bool) -> Self {
         Self { flags: u8::from(sampled), ..self }
     }
 

@@ -221,6 +221,9 @@ async fn a_program_has_the_environment_and_the_descriptors_that_are_promised_and
     ];
     assert_eq!(found, promised.into());
     assert_eq!(said(&*running, "stat -c %a $HOME; pwd").await, format!("700\n{}\n", home.display()));
+    let (few, most) = (said(&*running, "ulimit -Sn").await, said(&*running, "ulimit -Hn").await);
+    let few: u64 = few.trim().parse().expect("a number");
+    assert!(few <= 1024 && few.to_string() != most.trim(), "{few} of {most}: it may allow itself more");
 }
 
 #[tokio::test]

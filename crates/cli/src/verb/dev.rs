@@ -6,7 +6,7 @@
 use crate::args::{DEV_WORKERS_MAX, DevArgs};
 use crate::client::{Call, Client};
 use crate::context::{self, Context};
-use crate::daemon::{Ending, node_config, use_small_pages, write_log};
+use crate::daemon::{Ending, allow_all_descriptors, node_config, use_small_pages, write_log};
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::verb::{node, server};
@@ -40,6 +40,7 @@ const SUSPEND_MS: u64 = 20_000;
 pub(super) async fn run(args: DevArgs, session: &Session) -> Result<(), Failure> {
     write_log(&session.environment, "warn", args.ending.log_format)?;
     use_small_pages();
+    allow_all_descriptors();
     let home = session.environment.home.clone().ok_or_else(|| {
         Failure::used_wrongly("there is no home directory to keep things in").hint("Set CREDENCE_HOME to a directory")
     })?;

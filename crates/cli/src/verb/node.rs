@@ -1,7 +1,7 @@
 //! `credence node`: the host daemon, in the foreground.
 
 use crate::args::NodeArgs;
-use crate::daemon::{Noted, Orders, Told, node_config, use_small_pages, write_log};
+use crate::daemon::{Noted, Orders, Told, allow_all_descriptors, node_config, use_small_pages, write_log};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::passphrase;
@@ -33,6 +33,7 @@ struct Started {
 pub(super) async fn run(args: NodeArgs, session: &Session) -> Result<(), Failure> {
     write_log(&session.environment, "info", args.ending.log_format)?;
     use_small_pages();
+    allow_all_descriptors();
     let mut config = resolve(args.clone())?;
     if args.beginning.check {
         return session.out.line("the configuration is good");

@@ -1,7 +1,7 @@
 //! `credence server`: the control plane, in the foreground.
 
 use crate::args::ServerArgs;
-use crate::daemon::{Noted, Orders, Told, write_log};
+use crate::daemon::{Noted, Orders, Told, allow_all_descriptors, write_log};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::passphrase;
@@ -13,7 +13,6 @@ use credence_model::refusal::Kind;
 use credence_server::config::{CONFIG_BYTES_MAX, Config, ConfigFile};
 use credence_server::listeners::Listeners;
 use credence_server::start::Server;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -71,14 +70,6 @@ pub(super) async fn run(args: ServerArgs, session: &Session) -> Result<(), Failu
     }
     server.stop().await;
     Ok(())
-}
-
-/// Lets this process open as many files as it may: each connection is one, and by default a process allows itself few.
-fn allow_all_descriptors() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!(%error, "the server takes fewer connections than it could");
-    }
 }
 
 /// Reads the configuration again. What was typed wins over it, as at the start.

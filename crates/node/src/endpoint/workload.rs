@@ -12,7 +12,7 @@ use credence_credential::jwt_svid;
 use credence_model::id::Digest;
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
-use credence_telemetry::trace::{self, TraceContext};
+use credence_telemetry::trace::TraceContext;
 use credence_wire::workload::spiffe_workload_api_server::SpiffeWorkloadApi;
 use credence_wire::workload::{
     JwtBundlesRequest, JwtBundlesResponse, Jwtsvid, JwtsvidRequest, JwtsvidResponse, ValidateJwtsvidRequest,
@@ -49,8 +49,7 @@ impl SpiffeWorkloadApi for Workload {
     }
 
     async fn fetch_jwtsvid(&self, request: Request<JwtsvidRequest>) -> Result<Response<JwtsvidResponse>, Status> {
-        let said = request.metadata().get(trace::HEADER).and_then(|value| value.to_str().ok());
-        let said = said.and_then(TraceContext::parse);
+        let said = TraceContext::said(request.metadata().as_ref());
         let answer = fetch_jwt_svid(&self.0, request.into_inner(), said).await;
         answer.map(Response::new).map_err(|refusal| status::grpc(&refusal))
     }

@@ -13,7 +13,7 @@ use crate::runtime::tree::{self, Signals};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{RecvFlags, recv};
-use rustix::process::{Pid, Signal, kill_process_group, setsid};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit, setsid};
 use rustix::thread::disable_transparent_huge_pages;
 use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
@@ -28,6 +28,8 @@ mod exec;
 const BROKEN: u8 = 125;
 /// Bytes that are read from the control socket at once.
 const READ_BYTES: usize = 64 * 1024;
+/// How many files a program may open unless it allows itself more.
+const PROGRAM_DESCRIPTORS: u64 = 1024;
 
 /// Runs the supervisor; the whole of a process. Call it before anything else starts a thread. The exit code is the
 /// program's, 128 + signal if a signal ended it, 125 if there is no node to work for.
@@ -45,6 +47,7 @@ fn run() -> std::io::Result<i32> {
     tree::become_root()?;
     // The node goes without huge pages; what a program makes of its memory is its own affair. Older kernels refuse.
     let _ = disable_transparent_huge_pages(false);
+    allow_few_descriptors()?;
     let signals = Signals::catch()?;
     let mut supervisor =
         Supervisor { control, inbox: Vec::new(), signals, program: None, execs: Execs::default(), kill_at: None };
@@ -53,6 +56,14 @@ fn run() -> std::io::Result<i32> {
     // Nobody listens any more if the node is gone, and then there is nothing to say.
     let _ = supervisor.tell(&Notice::Exited { code });
     Ok(code)
+}
+
+/// The node allows itself many open files. A program begins with as many as is usual, for some keep a table of all that
+/// they may open or cannot wait for more; it may allow itself more.
+fn allow_few_descriptors() -> std::io::Result<()> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let current = Some(current.map_or(PROGRAM_DESCRIPTORS, |current| current.min(PROGRAM_DESCRIPTORS)));
+    Ok(setrlimit(Resource::Nofile, Rlimit { current, maximum })?)
 }
 
 /// Keeps every descriptor that this process was started with, but for 0 to 2, from the program. The node opens all its

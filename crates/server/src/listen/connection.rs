@@ -57,10 +57,15 @@ impl Doors {
     /// Who has proved who it is needs no room among the strangers any more.
     async fn known(self, stream: TlsStream<Patient<TcpStream>>, svid: VerifiedX509Svid, rooms: &Rooms) {
         let is_node = matches!(self.app.templates.read(&svid.id), Some(Named::Node(_)));
-        let room = if is_node { &rooms.nodes } else { &rooms.workloads };
+        let room = match self.app.administrators.has_id(&svid.id) {
+            true => &rooms.administrators,
+            false if is_node => &rooms.nodes,
+            false => &rooms.workloads,
+        };
         match room.enter(Source::Id(svid.id.clone())) {
             Some(place) => self.serve(stream, Peer::Svid(Arc::new(svid)), true, place).await,
-            None => tracing::warn!(id = %svid.id, "a connection was closed: there is no room for more like it"),
+            // It is counted by its limit; who floods does not fill the log, too.
+            None => tracing::debug!(id = %svid.id, "a connection was closed: there is no room for more like it"),
         }
     }
 

@@ -1,8 +1,9 @@
 //! Room for connections: so many at once, and of one peer no more than its share.
 //!
 //! There is a room for each kind of peer, so that none uses up the room of another. Who proved who it is keeps its
-//! place; among strangers the longest gives way to the newest, so that filling the room keeps nobody out who needs only
-//! the moment of a handshake.
+//! place; among strangers the longest gives way to the newest, and while all have just come, one of the source that has
+//! the most gives way to a source that has fewer. So filling the room keeps nobody out who needs only the moment of a
+//! handshake.
 
 use crate::limits::{CONNECTIONS, Limits, PEER_CONNECTIONS, STRANGER_CONNECTIONS};
 use crate::meter::Meters;
@@ -16,8 +17,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// How long a stranger keeps its place whoever else comes, in milliseconds: many times what a handshake takes, so that
-/// nodes that come back all at once do not push each other out.
+/// How long a stranger keeps its place from others that have no more than its source, in milliseconds: many times what a
+/// handshake takes, so that nodes that come back all at once do not push each other out.
 const KEPT_MS: u64 = 1_000;
 
 /// The rooms of a listener.
@@ -108,11 +109,8 @@ impl Room {
         let is_full = inside.guests.len() >= self.max;
         if is_share_used || is_full {
             if is_share_used { &PEER_CONNECTIONS } else { self.full }.hit();
-            // What the source gives back is enough in both cases.
-            let of_source = is_share_used.then_some(&source);
-            if !self.gives_way || !inside.give_way(of_source) {
-                return None;
-            }
+            let leaving = if is_share_used { inside.longest_of(&source) } else { inside.longest(&source) };
+            inside.give_way(leaving.filter(|_| self.gives_way)?);
         }
         inside.last += 1;
         let (number, (leave, left)) = (inside.last, oneshot::channel());
@@ -129,18 +127,30 @@ impl Room {
 }
 
 impl Inside {
-    /// Sends the longest guest away, of this source or of all, unless it has just come.
-    fn give_way(&mut self, of: Option<&Source>) -> bool {
-        let longest = self.guests.iter().find(|(_, guest)| of.is_none_or(|source| guest.source == *source));
-        let kept = Duration::from_millis(KEPT_MS);
-        let Some(number) = longest.filter(|(_, guest)| guest.since.elapsed() >= kept).map(|(number, _)| *number) else {
-            return false;
-        };
+    /// The longest guest of this source, unless it has just come.
+    fn longest_of(&self, source: &Source) -> Option<u64> {
+        let mut of_source = self.guests.iter().filter(|(_, guest)| guest.source == *source);
+        of_source.next().filter(|(_, guest)| guest.has_stayed()).map(|(number, _)| *number)
+    }
+
+    /// The longest guest of all, or while all have just come, that of the source which has the most, if `source` has fewer.
+    fn longest(&self, source: &Source) -> Option<u64> {
+        let (longest, guest) = self.guests.first_key_value()?;
+        if guest.has_stayed() {
+            return Some(*longest);
+        }
+        let count = self.by_source.get(source).copied().unwrap_or_default();
+        // Whoever comes has no more afterwards than who gives way; else they would take turns for ever.
+        let (most, _) =
+            self.by_source.iter().max_by_key(|(_, count)| **count).filter(|(_, most)| **most > count + 1)?;
+        self.guests.iter().find(|(_, guest)| guest.source == *most).map(|(number, _)| *number)
+    }
+
+    fn give_way(&mut self, number: u64) {
         if let Some(guest) = self.remove(number) {
             // Its connection may have ended just now.
             let _ = guest.leave.send(());
         }
-        true
     }
 
     fn remove(&mut self, number: u64) -> Option<Guest> {
@@ -152,6 +162,12 @@ impl Inside {
             }
         }
         Some(guest)
+    }
+}
+
+impl Guest {
+    fn has_stayed(&self) -> bool {
+        self.since.elapsed() >= Duration::from_millis(KEPT_MS)
     }
 }
 
@@ -205,6 +221,16 @@ mod tests {
         drop((first, second));
         let _fifth = enter(&room, "10.0.0.4").expect("the place of the second");
         assert_eq!(room.gauge.get(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_newcomers_from_one_source_keeps_no_other_out() {
+        let room = rooms().strangers;
+        let mut flood = [enter(&room, "10.0.0.1"), enter(&room, "10.0.0.1")].map(|place| place.expect("a place"));
+        let _other = enter(&room, "10.0.0.2").expect("a place");
+        let _node = enter(&room, "10.0.0.3").expect("a place of those that flood");
+        assert!(is_given_away(&mut flood[0]).await && !is_given_away(&mut flood[1]).await);
+        assert!(enter(&room, "10.0.0.1").is_none(), "who has no fewer does not push others out");
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use crate::house::{House, actor};
 use crate::node_client::{Node, connect, ended, held, refusal};
+use crate::observe::{observe, page, value};
 use credence_credential::tls::LiveIdentity;
 use credence_model::spiffe_id::SpiffeId;
 use credence_wire::node::{FromNode, ReadArchiveRequest};
@@ -89,7 +90,11 @@ async fn a_deleted_node_is_nobody() {
 /// The whole life of a credential at the door: an actor that is an administrator by its SPIFFE ID.
 #[tokio::test]
 async fn an_actor_acts_with_its_identity_only_while_its_epoch_is_live() {
-    let house = House::furnished_with(|config| config.admins = vec![SpiffeId::parse(OPERATOR).unwrap()]).await;
+    let house = House::furnished_with(|config| {
+        observe(config);
+        config.admins = vec![SpiffeId::parse(OPERATOR).unwrap()];
+    })
+    .await;
     let node = Node::join(&house, "alpha").await;
     let mut line = node.attach(&house, &["w1", "w2"], Vec::new()).await;
     let mut clients = Vec::new();
@@ -105,6 +110,8 @@ async fn an_actor_acts_with_its_identity_only_while_its_epoch_is_live() {
     operator.post("/v1/actors", &actor("a-1")).await.ok();
     let entry = house.log().await.pop().unwrap();
     assert_eq!(entry["caller"], json!({ "svid": { "id": OPERATOR } }), "{entry}");
+    let metrics = page(house.server.observed_at().unwrap(), "/metrics").await;
+    assert_eq!(value(&metrics, "credence_connections{peer=\"workload\"}"), 0.0, "an administrator is none of them");
     let error = worker.post("/v1/actors", &actor("a-2")).await.refused();
     check(&error, "denied", "administrators; spiffe://test.internal/");
     let claims = svid.claims.as_ref().unwrap();

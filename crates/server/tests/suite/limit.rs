@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Every limit, and the test that reaches it and sees it counted.
-const REACHED_BY: [(&str, &str); 25] = [
+const REACHED_BY: [(&str, &str); 26] = [
     ("cell_queue", "control/tests/suite/cell.rs::when_all_queues_are_full_the_longest_makes_room_for_a_new_one"),
     (
         "cell_namespace_queue",
@@ -41,6 +41,7 @@ const REACHED_BY: [(&str, &str); 25] = [
     ("answer_time", "server/tests/suite/rude.rs::who_gives_its_answers_no_window_is_cut"),
     ("stranger_time", "server/tests/suite/rude.rs::a_stranger_does_not_stay_however_busy_it_is"),
     ("body_bytes", "server/tests/suite/observe.rs::what_happens_is_counted_and_nobody_is_named"),
+    ("stranger_body_bytes", "server/tests/suite/rude.rs::the_body_of_a_stranger_is_small"),
     ("body_time", "server/tests/suite/rude.rs::half_a_body_is_refused_in_time_of_a_request_and_of_a_call"),
     ("node_questions", "server/tests/suite/limit.rs::a_node_that_does_not_read_is_asked_no_more_and_then_cut"),
     ("attestations", "server/tests/suite/limit.rs::attestations_are_paced"),

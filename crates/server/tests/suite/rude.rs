@@ -3,7 +3,8 @@
 use crate::house::actor;
 use crate::strained::Strained;
 use credence_server::limits::{
-    ANSWER_TIMEOUT_SECS, BODY_TIMEOUT_SECS, HANDSHAKE_TIMEOUT_SECS, HEAD_TIMEOUT_SECS, STRANGER_SECS_MAX,
+    ANSWER_TIMEOUT_SECS, BODY_TIMEOUT_SECS, HANDSHAKE_TIMEOUT_SECS, HEAD_TIMEOUT_SECS, STRANGER_BODY_BYTES_MAX,
+    STRANGER_SECS_MAX,
 };
 use credence_server::listen::{HEAD_BYTES_MAX, STREAMS_PER_CONNECTION_MAX};
 use http::Request;
@@ -111,6 +112,29 @@ async fn half_a_body_is_refused_in_time_of_a_request_and_of_a_call() {
     let said = strained.cuts(&mut call, BODY).await;
     assert!(said.contains("grpc-status: 3"), "{said}");
     assert_eq!(strained.hits("body_time").await - before, 2.0);
+    strained.serves().await;
+    strained.close().await;
+}
+
+/// Of whoever has not said who it is, no more is kept than an attestation needs.
+#[tokio::test]
+async fn the_body_of_a_stranger_is_small() {
+    let mut strained = Strained::open().await;
+    let before = strained.hits("stranger_body_bytes").await;
+    let body = "x".repeat(STRANGER_BODY_BYTES_MAX + 1);
+    let post = |path: &str, kind: &str| {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {kind}");
+        format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    };
+    let mut stranger = strained.tls().await;
+    stranger.write_all(post("/credence.node.v1.NodeService/Attest", "application/grpc").as_bytes()).await.unwrap();
+    let said = strained.cuts(&mut stranger, BODY).await;
+    assert!(said.contains("larger%20than%2016384%20bytes") || said.contains("larger than 16384 bytes"), "{said}");
+    let mut administrator = strained.unix().await;
+    administrator.write_all(post("/v1/actors", "application/json").as_bytes()).await.unwrap();
+    let said = strained.cuts(&mut administrator, BODY).await;
+    assert!(said.starts_with("HTTP/1.1 400") && said.contains("it is not JSON"), "{said}");
+    assert_eq!(strained.hits("stranger_body_bytes").await - before, 1.0);
     strained.serves().await;
     strained.close().await;
 }

@@ -48,4 +48,11 @@ impl Ground {
             noted: Vec::new(),
         }
     }
+
+    /// What a server found beyond the acknowledged; that itself is as it was recorded, and may not have been looked at.
+    pub(super) fn found(&mut self, recorded: Vec<Entry>) {
+        let acknowledged = self.acknowledged;
+        self.recorded.retain(|entry| entry.index <= acknowledged);
+        self.recorded.extend(recorded);
+    }
 }

@@ -169,7 +169,8 @@ impl Server {
                     outside.ground.noted.push("server took the journal over");
                 }
                 // An opening records, too, and the server may be down again before anybody looks.
-                outside.ground.recorded = self.entries_after(outside.ground, outside.ground.acknowledged)?;
+                let recorded = self.entries_after(outside.ground, outside.ground.acknowledged)?;
+                outside.ground.found(recorded);
                 Ok(true)
             }
             Err(CellError::Journal(JournalError::InUse { .. })) => {
@@ -276,7 +277,7 @@ impl Server {
         outside.ground.owner = Some(self.index);
         // The batch whose append failed may be there after all, and the server may be down before anybody looks.
         if let Ok(recorded) = self.entries_after(outside.ground, outside.ground.acknowledged) {
-            outside.ground.recorded = recorded;
+            outside.ground.found(recorded);
         }
     }
 
