@@ -9,6 +9,7 @@ use credence_model::hold::{EPOCH_JUMP_MIN, HoldCause, Seen};
 use credence_model::id::{ActorRef, Epoch};
 use credence_model::order::Claims;
 use credence_model::refusal::Kind;
+use credence_model::settings::WAIT_MS_MAX;
 use credence_model::verify::verify;
 use proptest::prelude::proptest;
 use std::collections::BTreeSet;
@@ -110,6 +111,8 @@ fn it_is_released_only_when_no_old_lease_can_run_and_epochs_then_go_on_above_eve
     assert!(world.state.actors.get(&actor("a")).unwrap().wait.is_some(), "it waits, and time stands still for it");
     world.pass_ms(100 * 24 * 3_600_000);
     world.ok(release());
+    let wait = world.state.actors.get(&actor("a")).unwrap().wait.clone().expect("it waits");
+    assert_eq!(wait.until.ms_since(world.state.last_at), WAIT_MS_MAX, "as long as it was told, and no longer");
     assert_eq!(world.state.bundle_floor, 4);
     world.attach("alpha", &["alpha-w1", "alpha-w2"], &[held(&bind)]);
     let again = world.bound("a");

@@ -15,12 +15,11 @@ pub(super) fn apply(state: &mut State, entry: &Entry) {
             state.bundle_floor = state.bundle_floor.max(*bundle_floor);
             state.authorities.sequence = state.authorities.sequence.max(state.bundle_floor) + 1;
             state.lost_time = Some(LostTime { from: hold.lost_from, until: hold.since });
-            // Time stood still for who waited.
-            let held_ms = entry.at.ms_since(hold.since);
+            // Time stood still for who waited; who lost its node only then waits since then.
             for actor in state.waiting.actors().cloned().collect::<Vec<_>>() {
                 state.actors.change(&actor, |actor| {
                     if let Some(wait) = &mut actor.wait {
-                        wait.until = wait.until.plus_ms(held_ms);
+                        wait.until = wait.until.plus_ms(entry.at.ms_since(wait.since.max(hold.since)));
                     }
                 });
             }
