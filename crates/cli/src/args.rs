@@ -19,9 +19,9 @@ pub(crate) use daemon::{
 };
 pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, DoctorArgs, ExplainArgs, GetArgs, NamespaceArg};
 pub(crate) use subject::{
-    ActorVerb, BundleArgs, BundleForm, BundleVerb, ClassVerb, CompletionArgs, CreateActorArgs, ExecArgs, InspectArgs,
-    LogVerb, LogsArgs, ReasonArgs, ResumeArgs, SuspendArgs, SvidVerb, TailArgs, TokenArgs, TokenVerb, VerifyArgs,
-    WorkerVerb,
+    ActorVerb, BundleArgs, BundleForm, BundleVerb, ClassVerb, CompletionArgs, ConsentArgs, CreateActorArgs, DiffArgs,
+    EnableArgs, ExecArgs, InspectArgs, LogVerb, LogsArgs, ReasonArgs, ResumeArgs, SuspendArgs, SvidVerb, TailArgs,
+    TokenArgs, TokenVerb, VerifyArgs, WorkerVerb,
 };
 
 /// Identity for AI agents: every running agent gets an attested, fenced and attributable SPIFFE identity.

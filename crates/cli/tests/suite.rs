@@ -24,6 +24,8 @@ mod help;
 mod keys;
 #[path = "suite/offline.rs"]
 mod offline;
+#[path = "suite/permissions.rs"]
+mod permissions;
 #[path = "suite/program.rs"]
 mod program;
 #[path = "suite/usage.rs"]

@@ -45,7 +45,10 @@ fn every_wrong_line_is_named_with_its_place_and_a_remedy() {
     let change = |from: &str, to: &str| CLASS.replace(from, to);
     let cases = [
         (change("    - model: small", "    - modle: small"), format!("{c}spec.models[1]: unknown field `modle`, did you mean `model`?  (f.yaml:12:7)")),
-        (change("owner:", "owned-by-whom:"), format!("{c}spec: unknown field `owned-by-whom`. Known fields are displayName, owner, sponsor, purpose, description, models, skills, tools, runtime, credentials  (f.yaml:8:3)")),
+        (change("owner:", "owned-by-whom:"), format!("{c}spec: unknown field `owned-by-whom`. Known fields are displayName, owner, sponsor, purpose, description, models, skills, tools, runtime, credentials, permissions  (f.yaml:8:3)")),
+        (change("  models:", "  permissions:\n    allow:\n      - tool a/b\n      - tool a/b if x = 1\n  models:"), format!("{c}spec.permissions.allow[1]: permission `tool a/b if x = 1` is not valid: expected `when`, `with` or the end, found `if`, at column 10  (f.yaml:12:9)")),
+        (change("  models:", "  permissions: {forbid: [tool a/b, tool a/b with log]}\n  models:"), format!("{c}spec.permissions.forbid[1]: what is forbidden has no obligations. Leave out `with …`  (f.yaml:9:36)")),
+        (change("  models:", "  permissions: {spawn: {maxDepth: 99}}\n  models:"), format!("{c}spec.permissions.spawn.maxDepth: 99 is not from 0 to 16  (f.yaml:9:25)")),
         (change("onLost: suspend", "onLost: vanish"), format!("{c}spec.runtime.onLost: `vanish` is not known. Write one of resume, suspend  (f.yaml:15:13)")),
         (change("command: [python3, agent.py]", "stopGraceSecs: soon"), format!("{c}spec.runtime.stopGraceSecs: this is not a value of type u64  (f.yaml:14:20)")),
         (change("command: [python3, agent.py]", "stopGraceSecs: 61"), format!("{c}spec.runtime.stopGraceSecs: 61 is not from 0 to 60  (f.yaml:14:5)")),

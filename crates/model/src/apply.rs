@@ -5,6 +5,7 @@ mod authority;
 mod catalogue;
 mod hold;
 mod node;
+mod permission;
 
 use crate::command::ANSWERS_MAX;
 use crate::event::{Entry, Event};
@@ -58,6 +59,7 @@ pub fn apply(state: &mut State, entry: &Entry) {
         | Event::ActorTerminated { .. }
         | Event::ActorQuarantined { .. }
         | Event::ActorDeleted { .. } => actor::apply(state, entry),
+        Event::Permission(event) => permission::apply(state, entry, event),
         Event::CellHeld { .. } | Event::CellReleased { .. } => hold::apply(state, entry),
         // Orders change nothing in the registry; they are there to be found.
         Event::X509SvidOrdered { .. } | Event::JwtSvidOrdered { .. } => {}

@@ -1,7 +1,13 @@
 //! Classes: what an agent is, for a person and a program; and their immutable revisions.
 
+pub mod consent;
+pub mod diff;
+pub mod permissions;
+
 use crate::caller::Caller;
 use crate::canonical_json;
+use crate::class::consent::Consent;
+use crate::class::permissions::Permissions;
 use crate::id::{ClassRef, Digest};
 use crate::label::{Labels, Selector, check_labels};
 use crate::refusal::{Kind, Refusal};
@@ -48,6 +54,9 @@ pub struct ClassSpec {
     pub runtime: Runtime,
     /// How its credentials are made.
     pub credentials: Credentials,
+    /// What it may do at most.
+    #[serde(skip_serializing_if = "Permissions::is_default")]
+    pub permissions: Permissions,
 }
 
 /// A model that an agent uses.
@@ -180,7 +189,8 @@ impl ClassSpec {
         self.validate_lists()?;
         self.runtime.validate()?;
         check_range("spec.credentials.x509TtlSecs", self.credentials.x509_ttl_secs, TTL_SECS_MIN, X509_TTL_SECS_MAX)?;
-        check_range("spec.credentials.jwtTtlSecs", self.credentials.jwt_ttl_secs, TTL_SECS_MIN, JWT_TTL_SECS_MAX)
+        check_range("spec.credentials.jwtTtlSecs", self.credentials.jwt_ttl_secs, TTL_SECS_MIN, JWT_TTL_SECS_MAX)?;
+        self.permissions.validate()
     }
 
     fn validate_lists(&self) -> Result<(), Refusal> {
@@ -304,6 +314,23 @@ impl<'b, C> minicbor::Decode<'b, C> for ClassSpec {
     }
 }
 
+/// In a snapshot a class is its canonical JSON, as in the journal: what it says by default takes no place there.
+mod as_text {
+    use super::ClassSpec;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::borrow::Cow;
+    use std::sync::Arc;
+
+    pub(super) fn serialize<S: Serializer>(spec: &ClassSpec, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&spec.canonical())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<ClassSpec>, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        serde_json::from_str(&text).map(Arc::new).map_err(serde::de::Error::custom)
+    }
+}
+
 /// A class in the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Class {
@@ -325,11 +352,14 @@ pub struct Class {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
     /// What it says. Shared with everything that follows from it.
+    #[serde(with = "as_text")]
     pub spec: Arc<ClassSpec>,
     /// SHA-256 of the canonical JSON of `spec`.
     pub digest: Digest,
     /// Whether actors may be bound under it.
     pub allowed: bool,
+    /// Whether an administrator consented to what it permits.
+    pub consent: Consent,
     /// When it was made.
     pub created_at: Timestamp,
     /// Who made it.
@@ -342,8 +372,18 @@ impl Class {
         self.revisions.last_key_value().map(|(number, revision)| (*number, revision))
     }
 
-    /// The revision that a new binding runs: the newest one that is allowed.
+    /// The revision that a new binding runs and that says what instances may do: the newest one that is allowed and has its
+    /// consent.
     pub fn in_force(&self) -> Option<(u32, &Revision)> {
-        self.revisions.iter().rev().find(|(_, revision)| revision.allowed).map(|(number, revision)| (*number, revision))
+        self.newest_where(|revision| revision.allowed && revision.consent.holds())
+    }
+
+    /// The revision that a new one is compared with.
+    pub fn consented(&self) -> Option<(u32, &Revision)> {
+        self.newest_where(|revision| revision.consent.holds())
+    }
+
+    fn newest_where(&self, is: impl Fn(&Revision) -> bool) -> Option<(u32, &Revision)> {
+        self.revisions.iter().rev().find(|(_, revision)| is(revision)).map(|(number, revision)| (*number, revision))
     }
 }

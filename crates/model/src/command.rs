@@ -8,6 +8,7 @@ use crate::hold::HoldCause;
 use crate::id::{ActorId, ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, PoolRef, WorkerRef};
 use crate::label::Labels;
 use crate::node::PoolGrant;
+use crate::permission::Permission;
 use crate::pool::PoolSpec;
 use crate::settings::Settings;
 use crate::time::Timestamp;
@@ -96,6 +97,22 @@ pub enum Command {
         revision: Option<u32>,
         /// Whether actors may be bound under it.
         enabled: bool,
+    },
+    /// Consents to what a revision permits, so that it may be in force.
+    ConsentRevision {
+        /// The class.
+        class: ClassRef,
+        /// The revision; the newest if missing.
+        revision: Option<u32>,
+        /// To these only, of what it permits; to all of it if empty.
+        only: Vec<Permission>,
+    },
+    /// Takes a consent back.
+    WithdrawConsent {
+        /// The class.
+        class: ClassRef,
+        /// The revision; the newest that has one if missing.
+        revision: Option<u32>,
     },
     /// Deletes a class without actors.
     DeleteClass {

@@ -5,6 +5,7 @@ mod authority;
 mod binding;
 mod catalogue;
 mod clock;
+mod consent;
 mod hold;
 mod node;
 pub mod resume;
@@ -82,6 +83,8 @@ fn decide_anew(state: &State, command: &Command, moment: Moment) -> Result<Decis
         Command::RetireAuthority { authority, force } => authority::retire(state, authority, *force, now),
         Command::ApplyClass { .. } => catalogue::apply_class(state, command),
         Command::EnableClass { class, revision, enabled } => catalogue::enable(state, class, *revision, *enabled),
+        Command::ConsentRevision { class, revision, only } => consent::give(state, class, *revision, only),
+        Command::WithdrawConsent { class, revision } => consent::withdraw(state, class, *revision),
         Command::DeleteClass { class } => catalogue::delete_class(state, class),
         Command::ApplyPool { .. } => catalogue::apply_pool(state, command),
         Command::DeletePool { pool } => catalogue::delete_pool(state, pool),

@@ -1,10 +1,6 @@
-//! Events: what happened. The journal is a sequence of entries, and an entry is one event with its time and its caller.
-//! Their canonical bytes are those of [`Entry`].
-
+//! Events: what happened. An entry of the journal is one event with its time and its caller; its bytes are those of [`Entry`].
 mod entry;
-
-pub use entry::{Entry, EntryError, FORMAT};
-
+mod permission;
 use crate::actor::{Outcome, UnbindMode};
 use crate::authority::AuthorityKeys;
 use crate::class::ClassSpec;
@@ -17,7 +13,9 @@ use crate::pool::PoolSpec;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use crate::worker::WorkerKind;
+pub use entry::{Entry, EntryError, FORMAT};
 use minicbor::{Decode, Encode};
+pub use permission::PermissionEvent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +61,7 @@ pub enum Event {
         revision: u32,
         /// What it says; in CBOR its canonical JSON as text.
         #[n(3)]
-        spec: ClassSpec,
+        spec: Box<ClassSpec>,
     },
     /// A class got other labels, without a new revision.
     #[n(4)]
@@ -495,4 +493,8 @@ pub enum Event {
         #[n(0)]
         release: Release,
     },
+    /// What actors may do changed.
+    #[n(42)]
+    #[serde(untagged)]
+    Permission(#[n(0)] PermissionEvent),
 }

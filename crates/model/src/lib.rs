@@ -24,6 +24,7 @@ pub mod invariant;
 pub mod label;
 pub mod node;
 pub mod order;
+pub mod permission;
 pub mod pool;
 pub mod refusal;
 pub mod settings;

@@ -9,11 +9,13 @@
 )]
 
 mod authority;
+mod consent;
 mod explain;
 mod format;
 mod golden;
 mod hold;
 mod laws;
 mod lifecycle;
+mod permission;
 mod refusals;
 mod world;

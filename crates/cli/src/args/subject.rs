@@ -3,6 +3,7 @@
 use crate::args::NamespaceArg;
 use clap::{Args, Subcommand};
 use credence_model::id::{Namespace, NodeName};
+use credence_model::permission::Permission;
 use std::path::PathBuf;
 
 /// `credence class …`.
@@ -12,6 +13,44 @@ pub(crate) enum ClassVerb {
     Enable(EnableArgs),
     /// Let no actor of the class be bound
     Disable(EnableArgs),
+    /// Consent to what a revision permits, so that it may be in force
+    Consent(ConsentArgs),
+    /// Take a consent back
+    Withdraw(EnableArgs),
+    /// Say what a revision permits more and less than another
+    Diff(DiffArgs),
+}
+
+/// `credence class consent`.
+#[derive(Debug, Args)]
+pub(crate) struct ConsentArgs {
+    /// The class
+    #[arg(value_name = "CLASS")]
+    pub(crate) class: String,
+    /// The revision, instead of the newest
+    #[arg(long, value_name = "N")]
+    pub(crate) revision: Option<u32>,
+    /// Only this, of what it permits; can be given several times
+    #[arg(long, value_name = "PERMISSION")]
+    pub(crate) only: Vec<Permission>,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+}
+
+/// `credence class diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The class
+    #[arg(value_name = "CLASS")]
+    pub(crate) class: String,
+    /// Compare this revision, instead of the newest
+    #[arg(long, value_name = "N")]
+    pub(crate) revision: Option<u32>,
+    /// Compare with this revision, instead of the one in force
+    #[arg(long, value_name = "N")]
+    pub(crate) with: Option<u32>,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
 }
 
 /// `credence class enable|disable`.

@@ -4,7 +4,10 @@ use crate::output::duration::{moment, since};
 use crate::output::style::{Style, Tone};
 use crate::output::table::{Cell, pairs};
 use crate::view::{View, labels_text, word};
+use credence_model::class::consent::ConsentState;
+use credence_model::class::permissions::Permissions;
 use credence_model::class::{ClassSpec, Runtime};
+use credence_model::permission::Permission;
 use credence_model::time::Timestamp;
 use credence_server::api::class::{ClassView, RevisionView};
 
@@ -43,7 +46,7 @@ impl View for ClassView {
 
     fn describe(&self, now: Timestamp, style: Style) -> String {
         let title = format!("class {}", style.paint(Tone::Strong, &self.key()));
-        let force = self.in_force.map_or_else(|| "none is allowed".into(), |number| format!("{number} in force"));
+        let force = self.in_force.map_or_else(|| "none in force".into(), |number| format!("{number} in force"));
         let facts = [
             ("enabled", if self.enabled { "yes".into() } else { "no: its actors are not bound".into() }),
             ("spiffe id", self.spiffe_id.to_string()),
@@ -56,10 +59,12 @@ impl View for ClassView {
         let revisions = self.revisions.iter().rev().map(revision_line).collect::<Vec<_>>().join("\n");
         let heading = |text| style.paint(Tone::Strong, text);
         format!(
-            "{title}\n{}\n{}\n{}\n{}\n{revisions}",
+            "{title}\n{}\n{}\n{}\n{}\n{}\n{}\n{revisions}",
             pairs(&facts, style),
             heading("What it is"),
             pairs(&spec_facts(&self.spec), style),
+            heading("What it may do"),
+            pairs(&permission_facts(&self.spec.permissions), style),
             heading("Revisions, newest first"),
         )
     }
@@ -67,16 +72,31 @@ impl View for ClassView {
 
 fn note(class: &ClassView) -> String {
     match class.in_force {
+        None if waits(class) => format!("revision {} waits for consent", class.revision),
         None => "no revision is allowed".into(),
-        Some(number) if number != class.revision => format!("revision {} is not allowed", class.revision),
+        Some(number) if number != class.revision => {
+            let why = if waits(class) { "waits for consent" } else { "is not allowed" };
+            format!("revision {} {why}", class.revision)
+        }
         Some(_) => String::new(),
     }
+}
+
+fn waits(class: &ClassView) -> bool {
+    class.revisions.last().is_some_and(|newest| newest.allowed && newest.consent == ConsentState::Wanted)
 }
 
 fn revision_line(revision: &RevisionView) -> String {
     let allowed = if revision.allowed { "" } else { "  not allowed" };
     let RevisionView { number, digest, created_at, created_by, .. } = revision;
-    format!("  {number}  {digest}  {} by {created_by}{allowed}", moment(*created_at))
+    let consent = match revision.consent {
+        ConsentState::NotNeeded => "",
+        ConsentState::Wanted => "  waits for consent",
+        ConsentState::Given if revision.only.is_empty() => "  consented",
+        ConsentState::Given => "  consented in part",
+        ConsentState::Withdrawn => "  consent withdrawn",
+    };
+    format!("  {number}  {digest}  {} by {created_by}{consent}{allowed}", moment(*created_at))
 }
 
 fn spec_facts(spec: &ClassSpec) -> Vec<(&'static str, String)> {
@@ -96,6 +116,25 @@ fn spec_facts(spec: &ClassSpec) -> Vec<(&'static str, String)> {
     let (x509, jwt) = (spec.credentials.x509_ttl_secs, spec.credentials.jwt_ttl_secs);
     facts.push(("credentials", format!("X.509-SVID for {x509} s, JWT-SVID for {jwt} s")));
     facts
+}
+
+fn permission_facts(permissions: &Permissions) -> Vec<(&'static str, String)> {
+    let list = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let Permissions { allow, forbid, cedar, delegation, spawn, .. } = permissions;
+    if permissions.is_default() {
+        return vec![("allow", "nothing".into())];
+    }
+    vec![
+        ("allow", list(allow)),
+        ("forbid", list(forbid)),
+        ("cedar", cedar.trim_end().to_owned()),
+        (
+            "acts",
+            if delegation.required { "only as far as its user delegated it".into() } else { "also for itself".into() },
+        ),
+        ("delegation", format!("for {} s at most", delegation.max_secs)),
+        ("children", format!("{} at most, {} deep", spawn.max_children, spawn.max_depth)),
+    ]
 }
 
 fn with_provider(model: &str, provider: &str) -> String {

@@ -46,6 +46,7 @@ fn class() -> ClassView {
     let revision = |number: u32| {
         json!({
             "number": number, "digest": format!("sha256:{}", "9f2c".repeat(16)), "allowed": number != 3,
+            "consent": (["not_needed", "given", "wanted"][number as usize - 1]),
             "created_at": NOW.0 - 60_000, "created_by": {"local": {"uid": 1000}},
         })
     };
@@ -60,6 +61,10 @@ fn class() -> ClassView {
             "runtime": {
                 "command": ["python3", "agent.py"], "env": [{"name": "MODE", "value": "fast"}], "passEnv": ["TZ"],
                 "poolSelector": {"matchLabels": {"tier": "standard"}},
+            },
+            "permissions": {
+                "allow": ["model anthropic/*", "tool expenses/file when amount <= 500 EUR with step-up"],
+                "forbid": ["tool expenses/file when day in (sat, sun)"], "delegation": {"required": true},
             },
         },
     }))

@@ -10,13 +10,13 @@ use std::process::{Child, Command, Stdio};
 const CLASS: &str = "apiVersion: credence.dev/v1alpha1\nkind: Class\nmetadata: {namespace: finance, name: any}\nspec: {owner: finance@example.org}\n";
 
 /// A running `credence dev`; it ends when its standard input closes.
-struct Dev {
+pub(crate) struct Dev {
     home: tempfile::TempDir,
     child: Child,
 }
 
 impl Dev {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let home = tempfile::tempdir().expect("a home");
         let mut child = Command::new(env!("CARGO_BIN_EXE_credence"))
             .args(["dev", "-o", "json", "--until-stdin-closes"])
@@ -37,7 +37,7 @@ impl Dev {
         dev
     }
 
-    fn ran(&self, arguments: &[&str], stdin: &str) -> Ran {
+    pub(crate) fn ran(&self, arguments: &[&str], stdin: &str) -> Ran {
         run_in(self.home.path(), arguments, stdin)
     }
 

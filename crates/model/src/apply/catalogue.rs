@@ -1,5 +1,6 @@
 //! How classes and pools change.
 
+use crate::class::consent::{Consent, ConsentState};
 use crate::class::{Class, ClassSpec, Revision};
 use crate::event::{Entry, Event};
 use crate::id::ClassRef;
@@ -49,17 +50,20 @@ fn revise(state: &mut State, entry: &Entry, class: &ClassRef, number: u32, spec:
         revisions: BTreeMap::new(),
         created_at: entry.at,
     };
+    let class = state.classes.entry(class.clone()).or_insert_with(new);
+    let only = class.consented().map(|(_, revision)| revision.consent.only.clone()).unwrap_or_default();
     let revision = Revision {
         spec: Arc::new(spec.clone()),
         digest: spec.digest(),
         allowed: true,
+        consent: Consent { state: ConsentState::NotNeeded, only, by: entry.caller.clone(), at: entry.at },
         created_at: entry.at,
         created_by: entry.caller.clone(),
     };
-    state.classes.entry(class.clone()).or_insert_with(new).revisions.insert(number, revision);
+    class.revisions.insert(number, revision);
 }
 
-fn with_class(state: &mut State, entry: &Entry, class: &ClassRef, change: impl FnOnce(&mut Class)) {
+pub(super) fn with_class(state: &mut State, entry: &Entry, class: &ClassRef, change: impl FnOnce(&mut Class)) {
     if let Some(class) = state.classes.get_mut(class) {
         change(class);
         class.version = entry.index;

@@ -164,10 +164,10 @@ fn admit_process<'s>(state: &'s State, actor: &Actor, class: &ClassRef) -> Resul
 
 fn admit_class<'s>(state: &'s State, class: &ClassRef) -> Result<(u32, &'s Revision), Refusal> {
     let found = super::catalogue::find_class(state, class)?;
-    match found.in_force().filter(|_| found.enabled) {
-        Some(admitted) => Ok(admitted),
-        None => Err(Refusal::new(Kind::Denied, format!("class {class} is disabled, or no revision of it is allowed"))),
+    if !found.enabled {
+        return Err(super::resume::disabled(class));
     }
+    found.in_force().ok_or_else(|| super::resume::not_in_force(found))
 }
 
 /// The actor and the binding that a node names, if the node holds it under its present epoch.

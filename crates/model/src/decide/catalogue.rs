@@ -3,7 +3,7 @@
 use super::Decision;
 use crate::class::Class;
 use crate::command::{Answer, Command};
-use crate::event::Event;
+use crate::event::{Event, PermissionEvent};
 use crate::id::{ClassRef, PoolRef};
 use crate::label::check_labels;
 use crate::pool::SHARE_WITH_MAX;
@@ -28,8 +28,16 @@ pub(super) fn apply_class(state: &State, command: &Command) -> Result<Decision, 
         return Ok(applied(state, number, event));
     }
     let revision = newest.map_or(0, |(number, _)| number) + 1;
-    let event = Event::ClassRevised { class: class.clone(), labels: labels.clone(), revision, spec: spec.clone() };
-    Ok(applied(state, revision, event))
+    let consented = old.and_then(Class::consented).map(|(_, revision)| revision.spec.permissions.clone());
+    let is_wider = spec.permissions.is_wider_than(&consented.unwrap_or_default());
+    let (labels, spec) = (labels.clone(), Box::new(spec.clone()));
+    let mut decision = applied(state, revision, Event::ClassRevised { class: class.clone(), labels, revision, spec });
+    if is_wider {
+        let wanted = PermissionEvent::ConsentWanted { class: class.clone(), revision };
+        decision.events.push(Event::Permission(wanted));
+        decision.answer = Answer::Applied { version: state.last_index + 2, revision, changed: true };
+    }
+    Ok(decision)
 }
 
 pub(super) fn enable(
@@ -108,7 +116,7 @@ pub(super) fn find_class<'s>(state: &'s State, class: &ClassRef) -> Result<&'s C
 }
 
 /// The event gets the next index, which is the object's version from then on.
-fn applied(state: &State, revision: u32, event: Event) -> Decision {
+pub(super) fn applied(state: &State, revision: u32, event: Event) -> Decision {
     let answer = Answer::Applied { version: state.last_index + 1, revision, changed: true };
     Decision { events: vec![event], answer }
 }

@@ -7,10 +7,10 @@
 use super::actor::{ended, words};
 use super::{Decision, Moment, answer_about, draw, find_actor};
 use crate::actor::{Actor, ActorState, Outcome};
-use crate::class::{ClassSpec, OnLost, Revision};
+use crate::class::{Class, ClassSpec, OnLost, Revision};
 use crate::command::Answer;
 use crate::event::Event;
-use crate::id::{ActorRef, BindingId, Digest, Epoch, NodeName, PoolRef, WorkerRef};
+use crate::id::{ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, PoolRef, WorkerRef};
 use crate::node::{Node, NodeState};
 use crate::refusal::{Kind, Refusal};
 use crate::settings::WAIT_MS_MAX;
@@ -99,13 +99,27 @@ pub fn admit<'s>(state: &'s State, actor: &Actor) -> Result<(u32, &'s Revision),
         .class_of(actor)
         .ok_or_else(|| Refusal::new(Kind::NotFound, format!("class {name} does not exist any more")))?;
     if !class.enabled {
-        let message = format!("class {name} is disabled");
-        return Err(Refusal::new(Kind::Denied, message).hint("Enable it: credence class enable"));
+        return Err(disabled(&name));
     }
-    class.in_force().ok_or_else(|| {
-        Refusal::new(Kind::Denied, format!("no revision of class {name} is allowed"))
-            .hint("Allow one, or apply a new one")
-    })
+    class.in_force().ok_or_else(|| not_in_force(class))
+}
+
+pub(super) fn disabled(class: &ClassRef) -> Refusal {
+    Refusal::new(Kind::Denied, format!("class {class} is disabled")).hint("Enable it: credence class enable")
+}
+
+/// Why nobody can be an instance of a class now that is enabled.
+pub(super) fn not_in_force(class: &Class) -> Refusal {
+    let (name, newest) = (&class.class, class.newest());
+    match newest.filter(|(_, revision)| revision.allowed && !revision.consent.holds()) {
+        Some((number, _)) => Refusal::new(
+            Kind::Denied,
+            format!("revision {number} of class {name} has no consent, and no other is in force"),
+        )
+        .hint(format!("An administrator consents to what it permits: credence class consent {name}")),
+        None => Refusal::new(Kind::Denied, format!("no revision of class {name} is allowed"))
+            .hint("Allow one, or apply a new one"),
+    }
 }
 
 /// The events that end an actor's binding: its worker is free or gone, and the actor waits again if it is meant to run.

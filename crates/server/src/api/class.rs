@@ -5,12 +5,13 @@ use super::object::{Applied, Done, ObjectBody};
 use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
 use credence_model::caller::Caller;
-use credence_model::class::Class;
-use credence_model::class::ClassSpec;
+use credence_model::class::consent::ConsentState;
+use credence_model::class::{Class, ClassSpec, Revision};
 use credence_model::command::Command;
 use credence_model::id::ClassRef;
 use credence_model::id::{ClassName, Digest, Namespace};
 use credence_model::label::Labels;
+use credence_model::permission::Permission;
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::state::State;
@@ -58,6 +59,11 @@ pub struct RevisionView {
     pub digest: Digest,
     /// Whether actors may be bound under it.
     pub allowed: bool,
+    /// Whether an administrator consented to what it permits.
+    pub consent: ConsentState,
+    /// What the consent is limited to; to all that it permits if missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<Permission>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Who made it.
@@ -71,6 +77,27 @@ pub struct EnableBody {
     /// One revision; the whole class if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u32>,
+}
+
+/// What to consent to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConsentBody {
+    /// The revision; the newest if missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u32>,
+    /// These only, of what it permits; all of it if missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<Permission>,
+}
+
+/// A revision and what it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RevisionSpec {
+    /// Which it is.
+    pub revision: RevisionView,
+    /// What it says.
+    pub spec: ClassSpec,
 }
 
 /// Which classes to list.
@@ -100,6 +127,21 @@ pub(crate) fn routes() -> Vec<Route> {
             "lets none of its actors be bound",
             disable,
         ),
+        route(
+            Method::GET,
+            "/v1/classes/{namespace}/{name}/revisions/{revision}",
+            Who::Admin,
+            "shows a revision",
+            revision,
+        ),
+        route(
+            Method::POST,
+            "/v1/classes/{namespace}/{name}/consent",
+            Who::Admin,
+            "consents to what a revision permits",
+            consent,
+        ),
+        route(Method::POST, "/v1/classes/{namespace}/{name}/withdraw", Who::Admin, "takes a consent back", withdraw),
     ]
 }
 
@@ -152,16 +194,46 @@ fn named<Q, B>(ask: &Ask<Q, B>) -> Result<ClassRef, Refusal> {
     Ok(ClassRef { namespace: ask.path("namespace")?, class: ask.path("name")? })
 }
 
+async fn consent(ask: Ask<Nothing, ConsentBody>) -> Result<Applied, Refusal> {
+    let class = named(&ask)?;
+    let ConsentBody { revision, only } = ask.body.clone();
+    ask.submit(Command::ConsentRevision { class, revision, only }).await?.try_into()
+}
+
+async fn withdraw(ask: Ask<Nothing, EnableBody>) -> Result<Applied, Refusal> {
+    let class = named(&ask)?;
+    ask.submit(Command::WithdrawConsent { class, revision: ask.body.revision }).await?.try_into()
+}
+
+async fn revision(ask: Ask) -> Result<RevisionSpec, Refusal> {
+    let (class, number) = (named(&ask)?, ask.path::<u32>("revision")?);
+    let name = class.clone();
+    let look = move |state: &State| {
+        let revision = state.classes.get(&class)?.revisions.get(&number)?;
+        Some(RevisionSpec { revision: RevisionView::of(number, revision), spec: ClassSpec::clone(&revision.spec) })
+    };
+    let found = ask.app.cell.read(look).await?;
+    found.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no revision {number} of class {name}")))
+}
+
+impl RevisionView {
+    fn of(number: u32, revision: &Revision) -> Self {
+        Self {
+            number,
+            digest: revision.digest,
+            allowed: revision.allowed,
+            consent: revision.consent.state,
+            only: revision.consent.only.clone(),
+            created_at: revision.created_at,
+            created_by: revision.created_by.clone(),
+        }
+    }
+}
+
 impl ClassView {
     fn of(state: &State, class: &Class) -> Option<Self> {
         let (revision, newest) = class.newest()?;
-        let revisions = class.revisions.iter().map(|(number, revision)| RevisionView {
-            number: *number,
-            digest: revision.digest,
-            allowed: revision.allowed,
-            created_at: revision.created_at,
-            created_by: revision.created_by.clone(),
-        });
+        let revisions = class.revisions.iter().map(|(number, revision)| RevisionView::of(*number, revision));
         Some(Self {
             namespace: class.class.namespace.clone(),
             name: class.class.class.clone(),

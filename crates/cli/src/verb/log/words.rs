@@ -2,7 +2,7 @@
 
 use crate::view::{outcome_words, worker_name};
 use credence_model::actor::UnbindMode;
-use credence_model::event::Event;
+use credence_model::event::{Event, PermissionEvent};
 use credence_model::hold::HoldCause;
 use credence_model::id::WorkerRef;
 use credence_model::node::PoolGrant;
@@ -33,15 +33,12 @@ pub(super) fn sentence(event: &Event) -> String {
         }
         Event::SettingsChanged { settings } => format!("settings of trust domain {} were set", settings.trust_domain),
         Event::CommandAnswered { .. } => "a command was answered; a retry gets the same answer".into(),
-        Event::ClassRevised { class, revision, .. } => format!("class {class} got revision {revision}"),
-        Event::ClassLabelled { class, .. } => format!("class {class} got other labels"),
-        Event::ClassEnabled { class, enabled } => {
-            format!("class {class} was {}", if *enabled { "enabled" } else { "disabled" })
-        }
-        Event::RevisionAllowed { class, revision, allowed } => {
-            format!("revision {revision} of class {class} was {}", if *allowed { "allowed" } else { "forbidden" })
-        }
-        Event::ClassDeleted { class } => format!("class {class} was deleted"),
+        Event::ClassRevised { .. }
+        | Event::ClassLabelled { .. }
+        | Event::ClassEnabled { .. }
+        | Event::RevisionAllowed { .. }
+        | Event::ClassDeleted { .. } => class_sentence(event),
+        Event::Permission(event) => permission_sentence(event),
         Event::PoolApplied { pool, .. } => format!("pool {pool} was applied"),
         Event::PoolDeleted { pool } => format!("pool {pool} was deleted"),
         Event::WorkerRegistered { worker, node, kind } => {
@@ -79,6 +76,36 @@ pub(super) fn sentence(event: &Event) -> String {
         | Event::NodeDeleted { .. }
         | Event::KeysOffered { .. } => node_sentence(event),
         _ => actor_sentence(event),
+    }
+}
+
+fn class_sentence(event: &Event) -> String {
+    match event {
+        Event::ClassRevised { class, revision, .. } => format!("class {class} got revision {revision}"),
+        Event::ClassLabelled { class, .. } => format!("class {class} got other labels"),
+        Event::ClassEnabled { class, enabled } => {
+            format!("class {class} was {}", if *enabled { "enabled" } else { "disabled" })
+        }
+        Event::RevisionAllowed { class, revision, allowed } => {
+            format!("revision {revision} of class {class} was {}", if *allowed { "allowed" } else { "forbidden" })
+        }
+        Event::ClassDeleted { class } => format!("class {class} was deleted"),
+        _ => String::new(),
+    }
+}
+
+fn permission_sentence(event: &PermissionEvent) -> String {
+    match event {
+        PermissionEvent::ConsentWanted { class, revision } => {
+            format!("revision {revision} of class {class} permits more, and waits for consent")
+        }
+        PermissionEvent::RevisionConsented { class, revision, only } => {
+            let part = if only.is_empty() { "" } else { " and a part of what it permits" };
+            format!("an administrator consented to revision {revision} of class {class}{part}")
+        }
+        PermissionEvent::ConsentWithdrawn { class, revision } => {
+            format!("the consent to revision {revision} of class {class} was withdrawn")
+        }
     }
 }
 

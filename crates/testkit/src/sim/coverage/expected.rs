@@ -84,7 +84,11 @@ pub(super) const COMMANDS: &[&str] = &[
     "came to rest",
 ];
 
-/// Everything that can be recorded; all of it is.
+/// What is recorded of permissions: the simulated world asks for none, and the model's own laws are about them.
+#[cfg(test)]
+pub(super) const BESIDE: &[&str] = &["Permission"];
+
+/// Everything else that can be recorded; all of it is.
 pub(super) const EVENTS: &[&str] = &[
     "CellStarted",
     "SettingsChanged",

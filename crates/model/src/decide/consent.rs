@@ -1,0 +1,69 @@
+//! What an administrator's consent to a revision leads to.
+
+use super::Decision;
+use super::catalogue::{applied, find_class};
+use crate::class::consent::{ConsentState, ONLY_MAX};
+use crate::class::{Class, Revision};
+use crate::command::Answer;
+use crate::event::{Event, PermissionEvent};
+use crate::id::ClassRef;
+use crate::permission::Permission;
+use crate::refusal::{Kind, Refusal};
+use crate::state::State;
+
+pub(super) fn give(
+    state: &State,
+    class: &ClassRef,
+    revision: Option<u32>,
+    only: &[Permission],
+) -> Result<Decision, Refusal> {
+    let class = find_class(state, class)?;
+    let number = revision.or_else(|| class.newest().map(|(number, _)| number)).unwrap_or_default();
+    let found = find_revision(class, number)?;
+    check_only(found, only)?;
+    if found.consent.holds() && found.consent.only == only {
+        return Ok(unchanged(class));
+    }
+    let event =
+        PermissionEvent::RevisionConsented { class: class.class.clone(), revision: number, only: only.to_vec() };
+    Ok(applied(state, class.newest().map_or(0, |(number, _)| number), Event::Permission(event)))
+}
+
+pub(super) fn withdraw(state: &State, class: &ClassRef, revision: Option<u32>) -> Result<Decision, Refusal> {
+    let class = find_class(state, class)?;
+    let Some(number) = revision.or_else(|| class.consented().map(|(number, _)| number)) else {
+        return Ok(unchanged(class));
+    };
+    if find_revision(class, number)?.consent.state == ConsentState::Withdrawn {
+        return Ok(unchanged(class));
+    }
+    let event = PermissionEvent::ConsentWithdrawn { class: class.class.clone(), revision: number };
+    Ok(applied(state, class.newest().map_or(0, |(number, _)| number), Event::Permission(event)))
+}
+
+fn find_revision(class: &Class, number: u32) -> Result<&Revision, Refusal> {
+    class.revisions.get(&number).ok_or_else(|| {
+        let newest = class.newest().map_or(0, |(number, _)| number);
+        let message = format!("class {} has no revision {number}; the newest is {newest}", class.class);
+        Refusal::new(Kind::NotFound, message).field("revision")
+    })
+}
+
+/// A consent gives nothing that the revision does not permit. What Cedar policies permit cannot be compared.
+fn check_only(revision: &Revision, only: &[Permission]) -> Result<(), Refusal> {
+    let malformed = |field: String, message: String| Err(Refusal::new(Kind::Malformed, message).field(field));
+    if only.len() > ONLY_MAX {
+        return malformed("only".into(), format!("more than {ONLY_MAX} permissions"));
+    }
+    let permissions = &revision.spec.permissions;
+    let beyond = only.iter().position(|only| !only.is_within(&permissions.allow));
+    match beyond.filter(|_| permissions.cedar.is_empty()) {
+        Some(nth) => malformed(format!("only[{nth}]"), "the revision does not permit all of it".into()),
+        None => Ok(()),
+    }
+}
+
+fn unchanged(class: &Class) -> Decision {
+    let revision = class.newest().map_or(0, |(number, _)| number);
+    Decision { events: Vec::new(), answer: Answer::Applied { version: class.version, revision, changed: false } }
+}

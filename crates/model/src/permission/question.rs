@@ -1,0 +1,225 @@
+//! What is asked: an action on a resource, and what is known of it. And whether a permission answers it.
+
+use super::Permission;
+use super::condition::{Attribute, Condition, Constraint, DAYS, Range};
+use super::decimal::Decimal;
+use super::target::{Name, Resource};
+use crate::label::Labels;
+use crate::time::Timestamp;
+use serde_json::Value;
+use smol_str::SmolStr;
+use std::collections::BTreeMap;
+
+/// Most attributes of a question, and of its resource.
+pub const ATTRIBUTES_MAX: usize = 256;
+/// How deep an attribute may lie.
+pub const DEPTH_MAX: usize = 8;
+
+/// One request, as the layers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// What is to be done.
+    pub action: Name,
+    /// To what.
+    pub resource: Resource,
+    /// What the caller says of the request.
+    pub context: Facts,
+    /// What is known of the resource.
+    pub properties: Facts,
+    /// Labels of the actor.
+    pub labels: Labels,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Attributes by their paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts(BTreeMap<SmolStr, Fact>);
+
+/// What is known of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A number that is exact.
+    Number(Decimal),
+    /// A text.
+    Word(SmolStr),
+    /// True or false.
+    Truth(bool),
+    /// A list of texts.
+    Words(Vec<SmolStr>),
+    /// Something that no condition compares: nothing, an object, a list of other things, a number with more digits than are
+    /// compared.
+    Other,
+}
+
+/// Why facts cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FactsError {
+    /// Too many.
+    #[error("more than {ATTRIBUTES_MAX} attributes")]
+    Many,
+    /// Too deep.
+    #[error("attributes lie deeper than {DEPTH_MAX} objects")]
+    Deep,
+    /// Not an object.
+    #[error("it is not an object")]
+    NoObject,
+}
+
+/// Whether a permission answers a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Match<'a> {
+    /// It is about something else.
+    Beside,
+    /// It is about this, and all its conditions hold.
+    Holds,
+    /// It is about this, and these of its conditions do not hold.
+    Unmet(Vec<Unmet<'a>>),
+}
+
+/// A condition that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmet<'a> {
+    /// The condition.
+    pub condition: &'a Condition,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a condition does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// The request does not say it.
+    Missing,
+    /// The request says something of another type.
+    Type,
+    /// It is otherwise.
+    Otherwise(Fact),
+    /// The amount is in another currency, or in none.
+    Currency,
+}
+
+impl Facts {
+    /// Reads a JSON object. A member whose name is no attribute's cannot be asked for.
+    ///
+    /// # Errors
+    /// If it is none, or too large.
+    pub fn read(value: &Value) -> Result<Self, FactsError> {
+        let Value::Object(members) = value else { return Err(FactsError::NoObject) };
+        let mut facts = Self::default();
+        facts.add("", members, 1)?;
+        Ok(facts)
+    }
+
+    fn add(&mut self, path: &str, members: &serde_json::Map<String, Value>, depth: usize) -> Result<(), FactsError> {
+        if depth > DEPTH_MAX {
+            return Err(FactsError::Deep);
+        }
+        for (name, value) in members {
+            if self.0.len() >= ATTRIBUTES_MAX {
+                return Err(FactsError::Many);
+            }
+            // A point in a name would make it another path.
+            let path = match name.contains('.') {
+                true => continue,
+                false if path.is_empty() => SmolStr::from(name.as_str()),
+                false => SmolStr::from(format!("{path}.{name}")),
+            };
+            if let Value::Object(members) = value {
+                self.add(&path, members, depth + 1)?;
+            }
+            self.0.insert(path, Fact::of(value));
+        }
+        Ok(())
+    }
+
+    /// What is known of this one.
+    pub fn at(&self, path: &str) -> Option<&Fact> {
+        self.0.get(path)
+    }
+
+    /// Says one.
+    pub fn insert(&mut self, path: impl Into<SmolStr>, fact: Fact) {
+        self.0.insert(path.into(), fact);
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = (&SmolStr, &Fact)> {
+        self.0.iter()
+    }
+}
+
+impl Fact {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Number(number) => Decimal::parse(&number.to_string()).map_or(Self::Other, Self::Number),
+            Value::String(text) => Self::Word(text.as_str().into()),
+            Value::Bool(truth) => Self::Truth(*truth),
+            Value::Array(items) => {
+                let word = |item: &Value| item.as_str().map(SmolStr::from);
+                items.iter().map(word).collect::<Option<_>>().map_or(Self::Other, Self::Words)
+            }
+            Value::Object(_) | Value::Null => Self::Other,
+        }
+    }
+}
+
+impl Question {
+    /// What is known of an attribute.
+    pub fn fact(&self, attribute: &Attribute) -> Option<Fact> {
+        let minutes = i64::try_from(self.at.as_secs() / 60).unwrap_or(i64::MAX);
+        match attribute {
+            Attribute::Context(path) => self.context.at(path).cloned(),
+            Attribute::Resource(path) => self.properties.at(path).cloned(),
+            Attribute::Label(key) => self.labels.get(key.as_str()).map(|value| Fact::Word(value.as_str().into())),
+            Attribute::Time => Decimal::whole(minutes % super::condition::DAY_MINUTES).map(Fact::Number),
+            Attribute::Day => {
+                // The first of January 1970 was a Thursday.
+                let day = (minutes / super::condition::DAY_MINUTES + 3) % 7;
+                DAYS.get(usize::try_from(day).unwrap_or_default()).map(|day| Fact::Word(SmolStr::new_static(day)))
+            }
+        }
+    }
+}
+
+impl Permission {
+    /// Whether it answers a question.
+    pub fn answers(&self, question: &Question) -> Match<'_> {
+        if !self.target.covers(&question.action, &question.resource) {
+            return Match::Beside;
+        }
+        let unmet = |condition| Some(Unmet { condition, why: why_not(condition, question)? });
+        let unmet: Vec<_> = self.when.iter().filter_map(unmet).collect();
+        if unmet.is_empty() { Match::Holds } else { Match::Unmet(unmet) }
+    }
+}
+
+/// Why a condition does not hold; `None` if it does.
+fn why_not(condition: &Condition, question: &Question) -> Option<Why> {
+    let Some(fact) = question.fact(&condition.attribute) else { return Some(Why::Missing) };
+    let holds = match (&condition.is, &fact) {
+        (Constraint::Within(range), Fact::Number(number)) => {
+            if let Some(why) = wrong_currency(condition, range, question) {
+                return Some(why);
+            }
+            range.holds(*number)
+        }
+        (Constraint::OneOf(words), Fact::Word(word)) => words.contains(word),
+        (Constraint::NoneOf(words), Fact::Word(word)) => !words.contains(word),
+        // Of several, each counts.
+        (Constraint::OneOf(words), Fact::Words(all)) => !all.is_empty() && all.iter().all(|word| words.contains(word)),
+        (Constraint::NoneOf(words), Fact::Words(all)) => !all.iter().any(|word| words.contains(word)),
+        (Constraint::Is(truth), Fact::Truth(fact)) => truth == fact,
+        _ => return Some(Why::Type),
+    };
+    (!holds).then_some(Why::Otherwise(fact))
+}
+
+fn wrong_currency(condition: &Condition, range: &Range, question: &Question) -> Option<Why> {
+    let currency = range.currency.as_ref()?;
+    let beside = condition.attribute.currency()?;
+    match question.fact(&beside) {
+        Some(Fact::Word(word)) if word == *currency => None,
+        _ => Some(Why::Currency),
+    }
+}
