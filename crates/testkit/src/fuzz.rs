@@ -41,6 +41,11 @@ pub use node_stream::node_stream;
 pub use to_node::to_node;
 pub use workload::workload;
 
+use signal_hook::consts::SIGPIPE;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Once};
+use tokio::runtime::{Builder, Runtime};
+
 /// A parser under test.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
@@ -86,6 +91,19 @@ fn scratch() -> tempfile::TempDir {
     let memory = std::path::Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("a directory for the files of one run")
+}
+
+/// Where the sockets of a target are served and asked.
+///
+/// To write to a socket whose peer is gone must be an error and not the end of this process. The runtime of Rust sees to
+/// that before `main`, but the `main` of libFuzzer is not Rust's.
+fn runtime() -> Runtime {
+    static SIGPIPE_IGNORED: Once = Once::new();
+    SIGPIPE_IGNORED.call_once(|| {
+        let nobody_looks = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGPIPE, nobody_looks).expect("a signal that can be handled");
+    });
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
 }
 
 /// A refusal is a text of bounded size that is the same each time.

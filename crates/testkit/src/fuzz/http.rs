@@ -1,6 +1,6 @@
 //! Requests to the control API, as bytes on a connection to a server that runs in this process.
 
-use super::scratch;
+use super::{runtime, scratch};
 use credence_server::config::{ConfigFile, SettingsFile};
 use credence_server::start::Server;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,7 @@ struct House {
 }
 
 static HOUSE: LazyLock<House> = LazyLock::new(|| {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime = runtime();
     let dir = scratch();
     let server = runtime.block_on(server(&dir.path().join("data")));
     House { socket: server.admin_socket().to_owned(), runtime, _server: server, _dir: dir }

@@ -2,7 +2,7 @@
 
 use super::credential::{AUTHORITY, LEAF, NOW, TOKEN};
 use super::http::{PATIENCE, PAUSE, ask, status_of};
-use super::scratch;
+use super::{runtime, scratch};
 use credence_attest::process_tree::TreeRoot;
 use credence_model::id::{BindingId, Digest, Epoch};
 use credence_model::order::{Claims, RevisionClaim};
@@ -32,8 +32,7 @@ struct House {
 }
 
 static HOUSE: LazyLock<House> = LazyLock::new(|| {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime = runtime();
     let dir = scratch();
     let socket = dir.path().join("s").join("id@x.sock");
     let served = watch::Sender::new(served());

@@ -1,7 +1,7 @@
 //! A server and a node that it let in, whose messages are bytes.
 
 use crate::fuzz::http::{PATIENCE, ask, server};
-use crate::fuzz::scratch;
+use crate::fuzz::{runtime, scratch};
 use bytes::{Buf as _, BufMut as _};
 use credence_attest::join_token::JoinToken;
 use credence_credential::bundle::{self, BundleSet};
@@ -63,8 +63,7 @@ pub(super) struct Line {
 
 impl House {
     pub(super) fn open() -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime = runtime();
         let dir = scratch();
         let server = runtime.block_on(server(&dir.path().join("data")));
         let socket = server.admin_socket().to_owned();
