@@ -5,8 +5,8 @@
 //! limit, a signature covers what is believed, and where a second implementation exists the two agree.
 //!
 //! The functions are plain, so that a property test, a corpus file and libFuzzer (`fuzz/`, `cargo xtask fuzz`) run the same
-//! code. None keeps anything between calls that could change an answer, but for [`http`], [`node_stream`] and [`workload`],
-//! which ask one running server or endpoint again and again.
+//! code. None keeps anything between calls that could change an answer, but for [`http`], [`local_socket`], [`node_stream`]
+//! and [`workload`], which ask one running server, node or endpoint again and again.
 
 #![expect(
     clippy::expect_used,
@@ -15,6 +15,7 @@
     reason = "to fail is how a law is reported; clippy exempts only test functions"
 )]
 
+mod admin;
 mod archive;
 mod backup;
 mod config;
@@ -22,9 +23,11 @@ mod credential;
 mod http;
 mod journal;
 mod local;
+mod local_socket;
 mod manifest;
 mod model;
 mod node_stream;
+mod raw;
 mod to_node;
 mod workload;
 
@@ -35,6 +38,7 @@ pub use credential::{bundle, certificate, join_token, jwt_svid, request};
 pub use http::http;
 pub use journal::{journal, snapshot};
 pub use local::{control_frame, key_file, left_behind, process_stat, traceparent};
+pub use local_socket::local_socket;
 pub use manifest::manifest;
 pub use model::{entry, spiffe_id, state};
 pub use node_stream::node_stream;
@@ -69,6 +73,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "jwt_svid", check: jwt_svid },
     Target { name: "key_file", check: key_file },
     Target { name: "left_behind", check: left_behind },
+    Target { name: "local_socket", check: local_socket },
     Target { name: "manifest", check: manifest },
     Target { name: "node_config", check: node_config },
     Target { name: "node_stream", check: node_stream },

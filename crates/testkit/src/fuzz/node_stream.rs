@@ -58,7 +58,8 @@ pub fn node_stream(bytes: &[u8]) {
     *kept = Some(house);
 }
 
-fn messages(mut rest: &[u8]) -> Vec<&[u8]> {
+/// Each has two bytes of length before it.
+pub(super) fn messages(mut rest: &[u8]) -> Vec<&[u8]> {
     let mut found = Vec::new();
     while let Some((length, behind)) = rest.split_first_chunk::<2>() {
         let length = usize::from(u16::from_be_bytes(*length)).min(behind.len());

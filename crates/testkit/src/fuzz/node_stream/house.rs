@@ -1,8 +1,9 @@
 //! A server and a node that it let in, whose messages are bytes.
 
-use crate::fuzz::http::{PATIENCE, ask, server};
+use crate::fuzz::admin::{furnish, join_token, send};
+use crate::fuzz::http::{PATIENCE, server};
+use crate::fuzz::raw::Raw;
 use crate::fuzz::{runtime, scratch};
-use bytes::{Buf as _, BufMut as _};
 use credence_attest::join_token::JoinToken;
 use credence_credential::bundle::{self, BundleSet};
 use credence_credential::csr;
@@ -20,7 +21,7 @@ use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use rustls::ClientConfig;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +31,6 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
 use tower::service_fn;
@@ -159,21 +159,9 @@ fn fresh() -> KeyPair {
     KeyPair::generate(KeyAlgorithm::EcdsaP256).expect("a key")
 }
 
-/// A pool and a class.
-async fn furnish(socket: &Path) {
-    let metadata = |name: &str| json!({ "namespace": "finance", "name": name });
-    let pool = json!({ "metadata": metadata("standard"), "spec": { "direct": true } });
-    let runtime = json!({ "command": ["expense-agent"], "onLost": "suspend" });
-    let spec = json!({ "owner": "finance@example.org", "runtime": runtime });
-    let class = json!({ "metadata": metadata("expense-agent"), "spec": spec });
-    send(socket, "PUT", "/v1/pools/finance/standard", &pool).await;
-    send(socket, "PUT", "/v1/classes/finance/expense-agent", &class).await;
-}
-
 /// Attests a node and connects as it.
 async fn join(server: &Server, socket: &Path) -> Channel {
-    let body = json!({ "node": "alpha", "pools": [{ "pool": "finance/standard", "workers_max": 4 }], "ttl_secs": 60 });
-    let token = send(socket, "POST", "/v1/join-tokens", &body).await["token"].as_str().expect("a token").to_owned();
+    let token = join_token(socket).await;
     let root = JoinToken::parse(&token).expect("a token").root();
     let rule = PeerRule::Exactly(PathTemplates::default().server_id(server.trust_domain()));
     let first = first_contact_client_config(root, rule.clone()).expect("a TLS configuration");
@@ -202,54 +190,4 @@ async fn connect(addr: SocketAddr, mut tls: ClientConfig) -> Channel {
     });
     let endpoint = Endpoint::from_static("http://control-plane");
     endpoint.connect_with_connector(dial).await.expect("a connection")
-}
-
-/// Asks as an administrator for what is granted.
-async fn send(socket: &Path, method: &str, path: &str, body: &Value) -> Value {
-    let body = body.to_string();
-    let head = "host: a\r\ncontent-type: application/json\r\nconnection: close";
-    let request = format!("{method} {path} HTTP/1.1\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-    let answer = ask(socket, request.as_bytes(), PATIENCE).await;
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(answer.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-    serde_json::from_str(body).expect("JSON")
-}
-
-/// Messages as bytes, whatever they are.
-#[derive(Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        to.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining()).to_vec()))
-    }
 }
