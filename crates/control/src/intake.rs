@@ -7,6 +7,7 @@
 //! INVARIANT: what one caller was taken on before, in one queue, is served before.
 
 use credence_model::command::{Command, Report};
+use credence_model::delegation::Grantee;
 use credence_model::id::{Namespace, NodeName};
 use credence_telemetry::limit::Limit;
 use std::collections::{HashMap, VecDeque};
@@ -44,10 +45,16 @@ impl Lane {
             Command::ApplyClass { class, .. }
             | Command::EnableClass { class, .. }
             | Command::DeleteClass { class }
+            | Command::ConsentRevision { class, .. }
+            | Command::WithdrawConsent { class, .. }
+            | Command::GrantDelegation { to: Grantee::Class(class), .. }
+            | Command::SpawnActor { class, .. }
             | Command::CreateActor { class, .. } => Self::Namespace(class.namespace.clone()),
             Command::ApplyPool { pool, .. } | Command::DeletePool { pool } => Self::Namespace(pool.namespace.clone()),
             Command::ResumeActor { actor, .. }
             | Command::SuspendActor { actor }
+            | Command::GrantDelegation { to: Grantee::Actor(actor), .. }
+            | Command::Use { actor, .. }
             | Command::TerminateActor { actor, .. }
             | Command::QuarantineActor { actor, .. }
             | Command::DeleteActor { actor } => Self::Namespace(actor.namespace.clone()),

@@ -2,11 +2,14 @@
 
 use crate::actor::{ActorState, Outcome, UnbindMode};
 use crate::authority::{AuthorityKeys, AuthorityState};
+use crate::budget::Taken;
 use crate::caller::Caller;
 use crate::class::ClassSpec;
+use crate::delegation::{Grantee, Grantor, Terms};
 use crate::hold::HoldCause;
-use crate::id::{ActorId, ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, PoolRef, WorkerRef};
+use crate::id::{ActorId, ActorRef, BindingId, ClassRef, DelegationId, Digest, Epoch, NodeName, PoolRef, WorkerRef};
 use crate::label::Labels;
+use crate::lineage::Lineage;
 use crate::node::PoolGrant;
 use crate::permission::Permission;
 use crate::pool::PoolSpec;
@@ -155,6 +158,53 @@ pub enum Command {
         /// Its labels.
         labels: Labels,
     },
+    /// Creates an actor that comes from somewhere, suspended.
+    SpawnActor {
+        /// Its class.
+        class: ClassRef,
+        /// A proposed id; generated if missing.
+        id: Option<ActorId>,
+        /// Its labels.
+        labels: Labels,
+        /// Where from. Of a child only the parent is said: it acts for whom its parent acts.
+        lineage: Lineage,
+    },
+    /// Delegates something.
+    GrantDelegation {
+        /// Who delegates.
+        by: Grantor,
+        /// To whom.
+        to: Grantee,
+        /// What, when and how often.
+        terms: Terms,
+    },
+    /// Makes a delegation narrower.
+    NarrowDelegation {
+        /// Which.
+        delegation: DelegationId,
+        /// Whose it must be; anybody's if missing.
+        of: Option<Grantor>,
+        /// What it is from now on.
+        terms: Terms,
+    },
+    /// Revokes a delegation.
+    RevokeDelegation {
+        /// Which.
+        delegation: DelegationId,
+        /// Whose it must be; anybody's if missing.
+        of: Option<Grantor>,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Uses what is counted: all of it, or nothing if one of them is used up.
+    Use {
+        /// The actor that uses it.
+        actor: ActorRef,
+        /// Delegations whose uses are counted.
+        delegations: Vec<DelegationId>,
+        /// Budgets, and how much of each is not to be exceeded.
+        budgets: Vec<Take>,
+    },
     /// Admits an actor and binds it, or puts it into the queue.
     ResumeActor {
         /// The actor.
@@ -246,6 +296,15 @@ pub enum Command {
     Expire,
     /// Binds the first waiting actor for which a worker is free.
     Schedule,
+}
+
+/// What is to be taken from a budget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Take {
+    /// What is taken.
+    pub taken: Taken,
+    /// How much there is in a period, in ten-thousandths.
+    pub most: i64,
 }
 
 /// A binding that a node holds.
@@ -365,6 +424,16 @@ pub enum Answer {
         /// What the node must end, because the registry says so.
         #[n(1)]
         unbind: Vec<Unbind>,
+    },
+    /// A delegation as it is now.
+    #[n(6)]
+    Delegation {
+        /// Its id.
+        #[n(0)]
+        delegation: DelegationId,
+        /// Whether the command changed anything.
+        #[n(1)]
+        changed: bool,
     },
     /// An authority as it is now.
     #[n(5)]

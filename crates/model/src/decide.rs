@@ -6,7 +6,9 @@ mod binding;
 mod catalogue;
 mod clock;
 mod consent;
+mod delegation;
 mod hold;
+mod lineage;
 mod node;
 pub mod resume;
 
@@ -95,6 +97,15 @@ fn decide_anew(state: &State, command: &Command, moment: Moment) -> Result<Decis
         Command::DeleteNode { node } => node::delete(state, node),
         Command::DrainWorker { worker } => node::drain(state, worker),
         Command::Report { node, session, report } => binding::report(state, node, *session, report, moment),
+        Command::SpawnActor { .. } => lineage::spawn(state, command, moment),
+        Command::GrantDelegation { by, to, terms } => delegation::grant(state, by, to, terms, moment),
+        Command::NarrowDelegation { delegation, of, terms } => {
+            delegation::narrow(state, delegation, of.as_ref(), terms, now)
+        }
+        Command::RevokeDelegation { delegation, of, reason } => {
+            delegation::revoke(state, delegation, of.as_ref(), reason.as_ref(), now)
+        }
+        Command::Use { actor, delegations, budgets } => delegation::take(state, actor, delegations, budgets, now),
         Command::CreateActor { class, id, labels } => actor::create(state, class, id.as_ref(), labels, moment),
         Command::ResumeActor { actor, worker, wait_ms } => {
             resume::resume(state, actor, worker.as_ref(), *wait_ms, moment)

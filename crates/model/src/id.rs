@@ -5,11 +5,14 @@
 
 use crate::text::{InvalidText, text_type};
 use crate::time::Timestamp;
+use crate::ulid_id::{ulid, ulid_id};
 use minicbor::{Decode, Encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::fmt;
+
+pub use crate::ulid_id::ID_ENTROPY_BYTES;
 
 /// Longest DNS label, in bytes (RFC 1035 §2.3.4).
 pub const LABEL_BYTES_MAX: usize = 63;
@@ -112,15 +115,6 @@ impl<T> serde::de::Visitor<'_> for Read<T> {
     }
 }
 
-/// Bytes of entropy in one generated id.
-pub const ID_ENTROPY_BYTES: usize = 10;
-
-fn ulid(now: Timestamp, entropy: [u8; ID_ENTROPY_BYTES]) -> ulid::Ulid {
-    let mut random = [0; 16];
-    random[16 - ID_ENTROPY_BYTES..].copy_from_slice(&entropy);
-    ulid::Ulid::from_parts(now.as_ms(), u128::from_be_bytes(random))
-}
-
 impl ActorId {
     /// A new id: 48 bits of time and 80 bits of entropy.
     pub fn generate(now: Timestamp, entropy: [u8; ID_ENTROPY_BYTES]) -> Self {
@@ -156,89 +150,17 @@ impl WorkerId {
     }
 }
 
-/// The id of one binding: a ULID, written in lower case. Names sockets and directories on a node, so it is never
-/// reused either.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BindingId(u128);
-
-impl BindingId {
-    /// A new id: 48 bits of time and 80 bits of entropy.
-    pub fn generate(now: Timestamp, entropy: [u8; ID_ENTROPY_BYTES]) -> Self {
-        Self(ulid(now, entropy).0)
-    }
-
-    /// Reads the 26 characters that `Display` writes.
-    pub fn parse(text: &str) -> Result<Self, InvalidText> {
-        let id = ulid::Ulid::from_string(text)
-            .map_err(|_| InvalidText::new("binding id", text, "it is not a ULID of 26 characters"))?;
-        let id = Self(id.0);
-        if id.to_string() == text {
-            Ok(id)
-        } else {
-            Err(InvalidText::new("binding id", text, "it is not in its one canonical, lower-case form"))
-        }
-    }
-}
-
-impl fmt::Display for BindingId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&ulid::Ulid(self.0).to_string().to_ascii_lowercase())
-    }
-}
-
-impl std::str::FromStr for BindingId {
-    type Err = InvalidText;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
-    }
-}
-
-impl Serialize for BindingId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
-    }
-}
-
-impl<'de> Deserialize<'de> for BindingId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            let text = String::deserialize(deserializer)?;
-            Self::parse(&text).map_err(serde::de::Error::custom)
-        } else {
-            u128::deserialize(deserializer).map(Self)
-        }
-    }
-}
-
-impl<C> Encode<C> for BindingId {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut minicbor::Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.bytes(&self.0.to_be_bytes())?.ok()
-    }
-}
-
-impl<'b, C> Decode<'b, C> for BindingId {
-    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-        let bytes = d.bytes()?;
-        let bytes = bytes.try_into().map_err(|_| minicbor::decode::Error::message("a binding id has 16 bytes"))?;
-        Ok(Self(u128::from_be_bytes(bytes)))
-    }
-}
-
-impl JsonSchema for BindingId {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "BindingId".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": "^[0-7][0-9a-hjkmnp-tv-z]{25}$" })
-    }
-}
+ulid_id!(
+    /// The id of one binding: a ULID, written in lower case. Names sockets and directories on a node, so it is never
+    /// reused either.
+    BindingId,
+    "binding id"
+);
+ulid_id!(
+    /// The id of a delegation: a ULID, written in lower case.
+    DelegationId,
+    "delegation id"
+);
 
 /// A SHA-256 digest: of a class revision, a public key (its SubjectPublicKeyInfo), a state archive, a join token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,12 +5,15 @@ mod authority;
 use crate::actor::Actor;
 use crate::actors::Actors;
 use crate::authority::Authorities;
+use crate::budget::Budgets;
 use crate::cautious;
 use crate::class::Class;
 use crate::command::Answer;
+use crate::delegations::Delegations;
 use crate::hold::{Hold, LostTime};
 use crate::id::{ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, PoolRef, WorkerRef};
 use crate::idle::Idle;
+use crate::lineage::Lineage;
 use crate::node::{JoinToken, Node};
 use crate::pool::Pool;
 use crate::settings::Settings;
@@ -23,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Format of [`State::encode`]; another one means: replay the journal instead.
-const SNAPSHOT_FORMAT: u32 = 6;
+const SNAPSHOT_FORMAT: u32 = 7;
 
 /// The registry. What grows with the number of actors is in maps that share their nodes, so a clone costs what is bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +62,16 @@ pub struct State {
     pub tombstones: OrdSet<[u8; 16]>,
     /// How many actors each class has.
     pub actors_per_class: BTreeMap<ClassRef, u64>,
+    /// Where actors come from, of those that come from somewhere.
+    #[serde(deserialize_with = "cautious::map")]
+    pub lineages: OrdMap<ActorRef, Lineage>,
+    /// How many children of an actor have not ended.
+    #[serde(deserialize_with = "cautious::map")]
+    pub children: OrdMap<ActorRef, u32>,
+    /// What users and actors delegated.
+    pub delegations: Delegations,
+    /// What was used up.
+    pub budgets: Budgets,
     /// The control plane is held, and why.
     pub hold: Option<Hold>,
     /// The highest epoch of any actor.
@@ -114,6 +127,10 @@ impl Default for State {
             join_tokens: BTreeMap::new(),
             tombstones: OrdSet::new(),
             actors_per_class: BTreeMap::new(),
+            lineages: OrdMap::new(),
+            children: OrdMap::new(),
+            delegations: Delegations::default(),
+            budgets: Budgets::default(),
             hold: None,
             epoch_max: Epoch::default(),
             epoch_floor: Epoch::default(),

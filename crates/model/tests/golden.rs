@@ -4,16 +4,20 @@ use crate::permission::permission;
 use crate::world::{actor, binding, name, settings, spec, worker};
 use credence_model::actor::{ActorState, Outcome, UnbindMode};
 use credence_model::authority::{AuthorityKeys, AuthorityState, Der};
+use credence_model::budget::Taken;
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Unbind};
+use credence_model::delegation::{Delegation, Grantee, Grantor, Revoked, Terms};
 use credence_model::event::{Entry, Event, FORMAT, PermissionEvent};
 use credence_model::hold::{HoldCause, Release, Seen};
-use credence_model::id::{ClassName, ClassRef, Digest, Epoch, PoolRef};
+use credence_model::id::{ClassName, ClassRef, DelegationId, Digest, Epoch, PoolRef};
 use credence_model::label::Labels;
+use credence_model::lineage::Lineage;
 use credence_model::node::PoolGrant;
 use credence_model::pool::PoolSpec;
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::time::Timestamp;
+use credence_model::user::User;
 use credence_model::worker::WorkerKind;
 use std::collections::BTreeSet;
 
@@ -227,6 +231,53 @@ fn events() -> Vec<(Caller, Event)> {
         (admin(), Event::Permission(PermissionEvent::ConsentWanted { class: class(), revision: 2 })),
         (admin(), Event::Permission(PermissionEvent::RevisionConsented { class: class(), revision: 2, only })),
         (admin(), Event::Permission(PermissionEvent::ConsentWithdrawn { class: class(), revision: 2 })),
+    ]);
+    let user = User { issuer: "https://idp.example".into(), subject: "ada".into() };
+    let lineage = Lineage {
+        parent: Some(actor("parent")),
+        forked_from: Some(actor("other")),
+        user: Some(user.clone()),
+        session: Some("s-1".into()),
+        depth: 1,
+    };
+    let terms = Terms {
+        allow: vec![permission("tool expenses/submit when amount <= 200 EUR")],
+        session: Some("s-1".into()),
+        purpose: "the trip to Lisbon".into(),
+        not_before: Timestamp(1_800_000_000_000),
+        expires_at: at,
+        uses: Some(3),
+    };
+    let id = DelegationId::parse("01jdvarh8000000000000000aa").unwrap();
+    let delegation = |by, to| Delegation {
+        id,
+        by,
+        to,
+        terms: terms.clone(),
+        used: 1,
+        granted_at: at,
+        revoked: Some(Revoked { at, by: Caller::System, reason: None }),
+    };
+    let taken = Taken { budget: key, since_secs: 1_800_000_000, amount: 1_500_000 };
+    let granted = |by, to| Event::Permission(PermissionEvent::DelegationGranted { delegation: delegation(by, to) });
+    events.extend([
+        (admin(), Event::Permission(PermissionEvent::ActorDescends { actor: a.clone(), lineage })),
+        (person(), granted(Grantor::User(user), Grantee::Class(class()))),
+        (person(), granted(Grantor::Actor(actor("parent")), Grantee::Actor(a.clone()))),
+        (person(), Event::Permission(PermissionEvent::DelegationNarrowed { delegation: id, terms: terms.clone() })),
+        (
+            person(),
+            Event::Permission(PermissionEvent::DelegationRevoked { delegation: id, reason: Some("over".into()) }),
+        ),
+        (
+            admin(),
+            Event::Permission(PermissionEvent::Used { actor: a.clone(), delegations: vec![id], budgets: vec![taken] }),
+        ),
+        (Caller::System, Event::Permission(PermissionEvent::DelegationsForgotten { delegations: vec![id] })),
+        (
+            admin(),
+            Event::CommandAnswered { key, command: key, answer: Answer::Delegation { delegation: id, changed: true } },
+        ),
     ]);
     events
 }

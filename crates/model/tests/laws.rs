@@ -1,12 +1,19 @@
 //! Laws that hold for every sequence of commands.
 
+use crate::permission::permission;
 use crate::world::{World, actor, apply_class, apply_pool, held, name, spec, worker};
 use credence_model::actor::Outcome;
 use credence_model::apply::apply;
-use credence_model::command::{Command, Report};
+use credence_model::budget::Taken;
+use credence_model::command::{Answer, Command, Report, Take};
+use credence_model::delegation::{Grantee, Grantor, Terms};
 use credence_model::event::Entry;
 use credence_model::hold::{HoldCause, Seen};
+use credence_model::id::{ClassRef, Digest};
+use credence_model::lineage::Lineage;
+use credence_model::refusal::Refusal;
 use credence_model::state::State;
+use credence_model::user::User;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
 #[derive(Debug, Clone)]
@@ -29,6 +36,14 @@ pub(crate) enum Step {
     Restart,
     Hold(u8),
     Release,
+    Spawn(u8, u8),
+    Fork(u8, u8),
+    Grant(u8, bool, u8),
+    Narrow(u8, u8),
+    Revoke(u8),
+    Use(u8, u8),
+    Permit(u8),
+    Consent(bool),
     Pass(u16),
 }
 
@@ -55,6 +70,21 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         Just(Step::Release),
         Just(Step::Release),
         (1..4_000_u16).prop_map(Step::Pass),
+        permission_step(),
+    ]
+}
+
+fn permission_step() -> impl Strategy<Value = Step> {
+    let id = 0..6_u8;
+    prop_oneof![
+        (id.clone(), id.clone()).prop_map(|(n, parent)| Step::Spawn(n, parent)),
+        (id.clone(), id.clone()).prop_map(|(n, of)| Step::Fork(n, of)),
+        (id.clone(), any::<bool>(), 1..4_u8).prop_map(|(n, class, uses)| Step::Grant(n, class, uses)),
+        (any::<u8>(), 0..4_u8).prop_map(|(nth, amount)| Step::Narrow(nth, amount)),
+        any::<u8>().prop_map(Step::Revoke),
+        (id.clone(), any::<u8>()).prop_map(|(n, nth)| Step::Use(n, nth)),
+        (0..4_u8).prop_map(Step::Permit),
+        any::<bool>().prop_map(Step::Consent),
     ]
 }
 
@@ -123,11 +153,73 @@ pub(crate) fn take(world: &mut World, step: Step) {
             world.run(Command::Hold { cause: HoldCause::Behind { by: "node alpha".into(), seen } })
         }
         Step::Release => world.run(Command::Release { reason: None }),
+        Step::Spawn(..)
+        | Step::Fork(..)
+        | Step::Grant(..)
+        | Step::Narrow(..)
+        | Step::Revoke(_)
+        | Step::Use(..)
+        | Step::Permit(_)
+        | Step::Consent(_) => permit(world, step),
         Step::Pass(ms) => {
             world.pass_ms(u64::from(ms));
             return;
         }
     };
+}
+
+/// What is about permissions.
+fn permit(world: &mut World, step: Step) -> Result<Answer, Refusal> {
+    let id = |n: u8| format!("actor-{n}");
+    let class: ClassRef = "finance/expense-agent".parse().unwrap();
+    let ada = User { issuer: "https://idp.example".into(), subject: "ada".into() };
+    let nth = |world: &World, nth: u8| {
+        let count = world.state.delegations.len().max(1);
+        world.state.delegations.all().nth(usize::from(nth) % count).map(|found| (found.id, found.terms.clone()))
+    };
+    let up_to = |amount: u8| permission(&format!("tool expenses/submit when amount <= {amount} EUR"));
+    let spawn = |n: u8, lineage| Command::SpawnActor {
+        class: class.clone(),
+        id: Some(id(n).parse().unwrap()),
+        labels: Default::default(),
+        lineage,
+    };
+    let command = match step {
+        Step::Spawn(n, parent) if n != parent => {
+            spawn(n, Lineage { parent: Some(actor(&id(parent))), ..Lineage::default() })
+        }
+        Step::Spawn(n, _) => spawn(n, Lineage { user: Some(ada), ..Lineage::default() }),
+        Step::Fork(n, of) => spawn(n, Lineage { forked_from: Some(actor(&id(of))), ..Lineage::default() }),
+        Step::Grant(n, to_class, uses) => {
+            let to = if to_class { Grantee::Class(class) } else { Grantee::Actor(actor(&id(n))) };
+            let (not_before, expires_at) = (world.now, world.now.plus_secs(60));
+            let (allow, uses) = (vec![up_to(3)], Some(uses.into()));
+            let terms = Terms { allow, session: None, purpose: String::new(), not_before, expires_at, uses };
+            Command::GrantDelegation { by: Grantor::User(ada), to, terms }
+        }
+        Step::Narrow(which, amount) => {
+            let Some((delegation, terms)) = nth(world, which) else { return Ok(Answer::Done {}) };
+            Command::NarrowDelegation { delegation, of: None, terms: Terms { allow: vec![up_to(amount)], ..terms } }
+        }
+        Step::Revoke(which) => {
+            let Some((delegation, _)) = nth(world, which) else { return Ok(Answer::Done {}) };
+            Command::RevokeDelegation { delegation, of: None, reason: None }
+        }
+        Step::Use(n, which) => {
+            let Some((delegation, _)) = nth(world, which) else { return Ok(Answer::Done {}) };
+            let taken = Taken { budget: Digest::of(b"budget"), since_secs: 0, amount: 1 };
+            let budgets = vec![Take { taken, most: 3 }];
+            Command::Use { actor: actor(&id(n)), delegations: vec![delegation], budgets }
+        }
+        Step::Permit(amount) => {
+            let mut spec = spec();
+            spec.permissions.allow = vec![up_to(amount)];
+            apply_class(spec)
+        }
+        Step::Consent(true) => Command::ConsentRevision { class, revision: None, only: Vec::new() },
+        _ => Command::WithdrawConsent { class, revision: None },
+    };
+    world.run(command)
 }
 
 proptest! {

@@ -10,6 +10,7 @@
 
 mod authority;
 mod consent;
+mod delegation;
 mod explain;
 mod format;
 mod golden;

@@ -30,6 +30,9 @@ use tonic::{Code, Request, Response, Status, Streaming};
 const CONNECTIONS_MAX: usize = 256;
 /// Most notices that a program has not read: it is told at most three.
 const NOTICES_MAX: usize = 4;
+/// Largest message of a local program, in bytes: names are short, and what it says goes on to the control plane, whose own
+/// limit is larger.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// How long a connection may take until it has said who is to be an actor, in milliseconds.
 const BEGIN_MS_MAX: u64 = 10_000;
 /// How long the connection of a caller that is refused may take to hear so, in milliseconds.
@@ -87,6 +90,7 @@ async fn connection(stream: UnixStream, caller: Result<Caller, Refusal>, (events
     let (turn, stage) = watch::channel(Stage::Silent);
     let caller = Mutex::new(Some((caller, Turn(turn))));
     let service = LocalServiceServer::new(Local { caller, begin_by, events, tracer });
+    let service = service.max_decoding_message_size(MESSAGE_BYTES_MAX);
     let builder = Builder::new(TokioExecutor::new()).http2_only();
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
     tokio::select! {
@@ -203,6 +207,9 @@ async fn begin(requests: &mut Streaming<RunRequest>, by: Instant) -> Result<Begi
     let first = tokio::time::timeout_at(by, requests.message()).await;
     match first.map_err(|_| late())? {
         Ok(Some(RunRequest { message: Some(run_request::Message::Begin(begin)) })) => Ok(begin),
+        Err(status) if status.code() == Code::OutOfRange => {
+            Err(protocol::malformed("begin", format!("it is larger than {MESSAGE_BYTES_MAX} bytes")))
+        }
         _ => Err(protocol::malformed("begin", "it must be the first message")),
     }
 }

@@ -43,7 +43,10 @@ pub(super) fn apply(state: &mut State, entry: &Entry) {
             }
         }),
         Event::BindingEnded { .. } => end(state, entry),
-        Event::ActorTerminated { actor, reason } => stop(state, entry, actor, ActorState::Terminated, reason),
+        Event::ActorTerminated { actor, reason } => {
+            super::permission::child_ended(state, actor);
+            stop(state, entry, actor, ActorState::Terminated, reason);
+        }
         Event::ActorQuarantined { actor, reason } => stop(state, entry, actor, ActorState::Quarantined, reason),
         Event::ActorDeleted { actor } => delete(state, actor),
         _ => {}
@@ -161,6 +164,7 @@ fn stop(state: &mut State, entry: &Entry, actor: &ActorRef, to: ActorState, reas
 fn delete(state: &mut State, actor: &ActorRef) {
     let Some(removed) = state.actors.remove(actor) else { return };
     state.tombstones.insert(tombstone(actor));
+    super::permission::forgotten(state, actor);
     let class = class_ref(&removed);
     if let Some(count) = state.actors_per_class.get_mut(&class) {
         *count -= 1;

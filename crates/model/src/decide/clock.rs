@@ -1,6 +1,6 @@
 //! What the start of the control plane and the passing of time lead to.
 
-use super::{Decision, authority, resume};
+use super::{Decision, authority, delegation, resume};
 use crate::actor::Outcome;
 use crate::event::Event;
 use crate::node::NodeState;
@@ -39,7 +39,7 @@ pub(super) fn configure(state: &State, settings: &Settings) -> Result<Decision, 
 }
 
 pub(super) fn expire(state: &State, now: Timestamp) -> Decision {
-    let mut events: Vec<_> = authority::withdraw(state, now).collect();
+    let mut events: Vec<_> = authority::withdraw(state, now).chain(delegation::forget(state, now)).collect();
     for node in state.nodes.values() {
         if node.state == NodeState::Connected && node.believes_until() <= now {
             events.push(Event::NodeLost { node: node.name.clone() });

@@ -1,6 +1,9 @@
 //! What happened to what actors may do.
 
-use crate::id::ClassRef;
+use crate::budget::Taken;
+use crate::delegation::{Delegation, Terms};
+use crate::id::{ActorRef, ClassRef, DelegationId};
+use crate::lineage::Lineage;
 use crate::permission::Permission;
 use minicbor::{Decode, Encode};
 use schemars::JsonSchema;
@@ -43,5 +46,62 @@ pub enum PermissionEvent {
         /// The revision.
         #[n(1)]
         revision: u32,
+    },
+    /// Where an actor comes from that was created just before.
+    #[n(3)]
+    ActorDescends {
+        /// The actor.
+        #[n(0)]
+        actor: ActorRef,
+        /// Where from.
+        #[n(1)]
+        lineage: Lineage,
+    },
+    /// Something was delegated.
+    #[n(4)]
+    DelegationGranted {
+        /// All of it.
+        #[n(0)]
+        delegation: Delegation,
+    },
+    /// A delegation became narrower.
+    #[n(5)]
+    DelegationNarrowed {
+        /// Which.
+        #[n(0)]
+        delegation: DelegationId,
+        /// What it is now.
+        #[n(1)]
+        terms: Terms,
+    },
+    /// A delegation was revoked.
+    #[n(6)]
+    DelegationRevoked {
+        /// Which.
+        #[n(0)]
+        delegation: DelegationId,
+        /// Why, in words.
+        #[n(1)]
+        reason: Option<String>,
+    },
+    /// Something was used whose uses are counted.
+    #[n(7)]
+    Used {
+        /// The actor that used it.
+        #[n(0)]
+        actor: ActorRef,
+        /// Delegations that were used once more.
+        #[n(1)]
+        delegations: Vec<DelegationId>,
+        /// Budgets and what was taken from them.
+        #[n(2)]
+        budgets: Vec<Taken>,
+    },
+    /// Delegations and budgets that are over long since are remembered no more.
+    #[n(8)]
+    DelegationsForgotten {
+        /// Which.
+        #[n(0)]
+        delegations: Vec<DelegationId>,
     },
 }

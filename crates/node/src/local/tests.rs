@@ -1,4 +1,4 @@
-use super::{CONNECTIONS_MAX, caller, connection, serve};
+use super::{CONNECTIONS_MAX, MESSAGE_BYTES_MAX, caller, connection, serve};
 use crate::event::{EVENTS, Events};
 use crate::fixture::hits;
 use crate::protocol;
@@ -44,6 +44,24 @@ async fn whoever_calls_and_does_not_begin_is_refused_and_cut() {
     assert_eq!(protocol::status(&refused).kind, Kind::Malformed, "{refused}");
     served.await.expect("the connection ends");
     assert!(hits("local_begin_time") > before);
+}
+
+/// What goes on to the control plane is far below what that one takes: nobody cuts the node's stream with a long name.
+#[tokio::test]
+async fn a_long_message_goes_no_further() {
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let (caller, (events, mut happening)) = (caller(&ours), Events::new(&EVENTS));
+    let served = tokio::spawn(connection(ours, caller, (events, Tracer::default())));
+    let mut client = client(theirs).await;
+    let (requests, outgoing) = mpsc::channel(1);
+    let begin = Begin { class: "x".repeat(MESSAGE_BYTES_MAX), actor: String::new(), binding: String::new() };
+    let begin = RunRequest { message: Some(run_request::Message::Begin(begin)) };
+    requests.send(begin).await.expect("there is room");
+    let refused = protocol::status(&client.run(ReceiverStream::new(outgoing)).await.expect_err("it is refused"));
+    assert_eq!((refused.kind, refused.message.as_str()), (Kind::Malformed, "it is larger than 16384 bytes"));
+    drop((client, requests));
+    served.await.expect("the connection ends");
+    assert!(happening.recv().await.is_none(), "the hub heard of nothing");
 }
 
 #[tokio::test]

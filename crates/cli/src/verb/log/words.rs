@@ -1,10 +1,13 @@
 //! What happened, as a sentence.
 
+use crate::output::duration::moment;
 use crate::view::{outcome_words, worker_name};
 use credence_model::actor::UnbindMode;
+use credence_model::delegation::Delegation;
 use credence_model::event::{Event, PermissionEvent};
 use credence_model::hold::HoldCause;
-use credence_model::id::WorkerRef;
+use credence_model::id::{ActorRef, WorkerRef};
+use credence_model::lineage::Lineage;
 use credence_model::node::PoolGrant;
 use credence_model::worker::WorkerKind;
 
@@ -106,7 +109,32 @@ fn permission_sentence(event: &PermissionEvent) -> String {
         PermissionEvent::ConsentWithdrawn { class, revision } => {
             format!("the consent to revision {revision} of class {class} was withdrawn")
         }
+        PermissionEvent::ActorDescends { actor, lineage } => descent(actor, lineage),
+        PermissionEvent::DelegationGranted { delegation: Delegation { id, by, to, terms, .. } } => {
+            let what = count(terms.allow.len(), "permission");
+            format!("{by} delegated {what} to {to} until {}, delegation {id}", moment(terms.expires_at))
+        }
+        PermissionEvent::DelegationNarrowed { delegation, .. } => format!("delegation {delegation} became narrower"),
+        PermissionEvent::DelegationRevoked { delegation, reason } => {
+            let because = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("delegation {delegation} was revoked{because}")
+        }
+        PermissionEvent::Used { actor, delegations, budgets } => {
+            let (delegations, budgets) = (count(delegations.len(), "delegation"), count(budgets.len(), "budget"));
+            format!("actor {actor} used {delegations} and took from {budgets}")
+        }
+        PermissionEvent::DelegationsForgotten { delegations } => {
+            format!("{} that were over are remembered no more", count(delegations.len(), "delegation"))
+        }
     }
+}
+
+fn descent(actor: &ActorRef, lineage: &Lineage) -> String {
+    let parent = lineage.parent.as_ref().map(|parent| format!("was spawned by {parent}"));
+    let copied = lineage.forked_from.as_ref().map(|copied| format!("is a copy of {copied}"));
+    let user = lineage.user.as_ref().map(|user| format!("acts for {user}"));
+    let all: Vec<_> = [parent, copied, user].into_iter().flatten().collect();
+    format!("actor {actor} {}", all.join(" and "))
 }
 
 fn node_sentence(event: &Event) -> String {

@@ -1,0 +1,176 @@
+//! What commands about delegations lead to.
+
+use super::actor::ended;
+use super::catalogue::find_class;
+use super::{Decision, Moment, draw, find_actor};
+use crate::actor::{Actor, ActorState};
+use crate::class::Class;
+use crate::command::{Answer, REASON_BYTES_MAX, Take};
+use crate::delegation::{Delegation, Grantee, Grantor, PER_GRANTOR_MAX, REMEMBERED_SECS, Terms};
+use crate::event::{Event, PermissionEvent};
+use crate::id::{ActorRef, DelegationId};
+use crate::refusal::{Kind, Refusal};
+use crate::state::{State, class_ref};
+use crate::time::Timestamp;
+
+/// Most that is forgotten at once; the rest follows.
+const FORGOTTEN_MAX: usize = 256;
+
+pub(super) fn grant(
+    state: &State,
+    by: &Grantor,
+    to: &Grantee,
+    terms: &Terms,
+    moment: Moment,
+) -> Result<Decision, Refusal> {
+    let class = match to {
+        Grantee::Class(class) => {
+            if let Grantor::Actor(actor) = by {
+                let message = format!("actor {actor} delegates to actors that it spawned, not to a class");
+                return Err(Refusal::new(Kind::Denied, message).field("to"));
+            }
+            find_class(state, class)?
+        }
+        Grantee::Actor(actor) => check_actor(state, by, &*find_actor(state, actor)?)?,
+    };
+    if let Grantor::User(user) = by {
+        user.validate("by")?;
+    }
+    terms.validate(moment.now, secs_max(class))?;
+    let living = state.delegations.granted_by(by).filter(|delegation| !delegation.is_over(moment.now)).count();
+    if living >= PER_GRANTOR_MAX {
+        let message = format!("{by} has {PER_GRANTOR_MAX} delegations that are not over");
+        return Err(Refusal::new(Kind::Limited, message).hint("Revoke one first"));
+    }
+    let id = DelegationId::generate(moment.now, draw(moment.entropy, 0));
+    let delegation = Delegation {
+        id,
+        by: by.clone(),
+        to: to.clone(),
+        terms: terms.clone(),
+        used: 0,
+        granted_at: moment.now,
+        revoked: None,
+    };
+    Ok(changed(id, PermissionEvent::DelegationGranted { delegation }))
+}
+
+/// Whether somebody may delegate to an actor; answers the actor's class. INVARIANT: a user delegates only to actors that act
+/// for it, and an actor only to its children.
+fn check_actor<'s>(state: &'s State, by: &Grantor, actor: &Actor) -> Result<&'s Class, Refusal> {
+    if matches!(actor.state, ActorState::Quarantined | ActorState::Terminated) {
+        return Err(ended(actor, "delegated to"));
+    }
+    let lineage = state.lineages.get(&actor.actor).cloned().unwrap_or_default();
+    let denied = |message: String| Err(Refusal::new(Kind::Denied, message).field("to"));
+    match by {
+        Grantor::User(user) if lineage.user.as_ref() != Some(user) => {
+            // Whom it acts for instead is not this user's business.
+            return denied(format!("actor {} does not act for {user}", actor.actor));
+        }
+        Grantor::Actor(parent) if lineage.parent.as_ref() != Some(parent) => {
+            return denied(format!("actor {} was not spawned by {parent}", actor.actor));
+        }
+        _ => {}
+    }
+    find_class(state, &class_ref(actor))
+}
+
+fn secs_max(class: &Class) -> u64 {
+    let revision = class.in_force().or_else(|| class.newest());
+    revision.map_or(0, |(_, revision)| revision.spec.permissions.delegation.max_secs)
+}
+
+pub(super) fn narrow(
+    state: &State,
+    id: &DelegationId,
+    of: Option<&Grantor>,
+    terms: &Terms,
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
+    let found = find(state, id, of)?;
+    if found.is_over(now) {
+        let message = format!("delegation {id} is over, and a delegation does not begin anew");
+        return Err(Refusal::new(Kind::Conflict, message).hint("Grant another one"));
+    }
+    if found.terms == *terms {
+        return Ok(unchanged(id));
+    }
+    if let Some(field) = terms.wider_than(&found.terms) {
+        let message = "it is wider than what was delegated";
+        return Err(Refusal::new(Kind::Denied, message)
+            .field(field)
+            .hint("A delegation only becomes narrower; grant another one"));
+    }
+    terms.validate(now.min(found.granted_at), u64::MAX / 1000)?;
+    Ok(changed(*id, PermissionEvent::DelegationNarrowed { delegation: *id, terms: terms.clone() }))
+}
+
+pub(super) fn revoke(
+    state: &State,
+    id: &DelegationId,
+    of: Option<&Grantor>,
+    reason: Option<&String>,
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
+    if reason.is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+        return Err(Refusal::new(Kind::Malformed, format!("longer than {REASON_BYTES_MAX} bytes")).field("reason"));
+    }
+    if find(state, id, of)?.is_over(now) {
+        return Ok(unchanged(id));
+    }
+    Ok(changed(*id, PermissionEvent::DelegationRevoked { delegation: *id, reason: reason.cloned() }))
+}
+
+/// Somebody else's is not found: who asks does not learn that it exists.
+fn find<'s>(state: &'s State, id: &DelegationId, of: Option<&Grantor>) -> Result<&'s Delegation, Refusal> {
+    let found = state.delegations.get(id).filter(|found| of.is_none_or(|of| found.by == *of));
+    found.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no delegation {id}")))
+}
+
+/// Uses up what is counted. INVARIANT: it is all there, or nothing is taken.
+pub(super) fn take(
+    state: &State,
+    actor: &ActorRef,
+    delegations: &[DelegationId],
+    budgets: &[Take],
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
+    for id in delegations {
+        let found = find(state, id, None)?;
+        if let Some(lapse) = found.lapse(now) {
+            return Err(Refusal::new(Kind::Denied, format!("delegation {id} counts no more: {lapse}")));
+        }
+    }
+    for Take { taken, most } in budgets {
+        let before = state.budgets.taken(actor, taken.budget, taken.since_secs).ten_thousandths();
+        if before.checked_add(taken.amount).is_none_or(|sum| sum > *most) {
+            return Err(Refusal::new(Kind::Denied, format!("the budget of {actor} is used up")));
+        }
+    }
+    if delegations.is_empty() && budgets.is_empty() {
+        return Ok(Decision::done(Vec::new()));
+    }
+    let (delegations, budgets) = (delegations.to_vec(), budgets.iter().map(|take| take.taken.clone()).collect());
+    Ok(Decision::done(vec![Event::Permission(PermissionEvent::Used { actor: actor.clone(), delegations, budgets })]))
+}
+
+/// What nobody needs to remember any more.
+pub(super) fn forget(state: &State, now: Timestamp) -> Option<Event> {
+    let is_old = |delegation: &&Delegation| {
+        let over_at = delegation.revoked.as_ref().map_or(delegation.terms.expires_at, |revoked| revoked.at);
+        over_at.plus_secs(REMEMBERED_SECS) <= now
+    };
+    // Ids are in the order of their time, so what is old stands at the beginning.
+    let delegations: Vec<_> =
+        state.delegations.all().take(FORGOTTEN_MAX).filter(is_old).map(|delegation| delegation.id).collect();
+    (!delegations.is_empty()).then_some(Event::Permission(PermissionEvent::DelegationsForgotten { delegations }))
+}
+
+fn changed(delegation: DelegationId, event: PermissionEvent) -> Decision {
+    Decision { events: vec![Event::Permission(event)], answer: Answer::Delegation { delegation, changed: true } }
+}
+
+fn unchanged(delegation: &DelegationId) -> Decision {
+    Decision { events: Vec::new(), answer: Answer::Delegation { delegation: *delegation, changed: false } }
+}
