@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Tells collectors in their protocol.
     ("credence-telemetry", &["wire"]),
     ("credence-manifest", &["model"]),
+    ("credence-policy", &["model"]),
     ("credence-journal", &["model"]),
     ("credence-credential", &["model"]),
     ("credence-attest", &["credential", "model"]),
