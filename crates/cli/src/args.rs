@@ -6,6 +6,7 @@ mod bench;
 mod daemon;
 pub(crate) mod misuse;
 mod object;
+mod permission;
 mod subject;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -18,10 +19,11 @@ pub(crate) use daemon::{
     DEV_WORKERS_MAX, DevArgs, EndingArgs, LogFormat, NodeArgs, PassphraseArgs, RunArgs, ServerArgs,
 };
 pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, DoctorArgs, ExplainArgs, GetArgs, NamespaceArg};
+pub(crate) use permission::{CanArgs, DelegationVerb, GrantArgs, ListDelegationsArgs, NarrowArgs, RevokeArgs};
 pub(crate) use subject::{
     ActorVerb, BundleArgs, BundleForm, BundleVerb, ClassVerb, CompletionArgs, ConsentArgs, CreateActorArgs, DiffArgs,
-    EnableArgs, ExecArgs, InspectArgs, LogVerb, LogsArgs, ReasonArgs, ResumeArgs, SuspendArgs, SvidVerb, TailArgs,
-    TokenArgs, TokenVerb, VerifyArgs, WorkerVerb,
+    EnableArgs, ExecArgs, InspectArgs, LogVerb, LogsArgs, PermissionsArgs, ReasonArgs, ResumeArgs, SuspendArgs,
+    SvidVerb, TailArgs, TokenArgs, TokenVerb, VerifyArgs, WorkerVerb,
 };
 
 /// Identity for AI agents: every running agent gets an attested, fenced and attributable SPIFFE identity.
@@ -96,8 +98,13 @@ pub(crate) enum Verb {
     Get(GetArgs),
     /// Show everything about objects
     Describe(DescribeArgs),
-    /// Say why an actor has its identity, or why it has none and what to do
+    /// Say why an actor has its identity or none, or why something was decided
     Explain(ExplainArgs),
+    /// Say whether an actor may do something, and if not what would allow it
+    Can(CanArgs),
+    /// Delegate to actors, and take it back
+    #[command(subcommand)]
+    Delegation(DelegationVerb),
     /// Say whether this installation is healthy, what is wrong, and what to do
     Doctor(DoctorArgs),
     /// Delete objects

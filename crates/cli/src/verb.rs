@@ -5,8 +5,10 @@ mod apply;
 mod authority;
 mod backup;
 mod bundle;
+mod can;
 mod class;
 mod completion;
+mod delegation;
 mod delete;
 mod describe;
 mod dev;
@@ -44,6 +46,8 @@ pub(crate) async fn execute(verb: Verb, session: &Session) -> Result<ExitCode, F
         Verb::Apply(args) => apply::run(args, session).await?,
         Verb::Get(args) => get::run(args, session).await?,
         Verb::Describe(args) => describe::run(args, session).await?,
+        Verb::Can(args) => return can::run(args, session).await,
+        Verb::Delegation(verb) => delegation::run(verb, session).await?,
         Verb::Explain(args) => return explain::run(args, session).await,
         Verb::Delete(args) => delete::run(args, session).await?,
         Verb::Class(verb) => class::run(verb, session).await?,

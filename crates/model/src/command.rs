@@ -5,6 +5,7 @@ use crate::authority::{AuthorityKeys, AuthorityState};
 use crate::budget::Taken;
 use crate::caller::Caller;
 use crate::class::ClassSpec;
+use crate::decided::Decided;
 use crate::delegation::{Grantee, Grantor, Terms};
 use crate::hold::HoldCause;
 use crate::id::{ActorId, ActorRef, BindingId, ClassRef, DelegationId, Digest, Epoch, NodeName, PoolRef, WorkerRef};
@@ -158,7 +159,7 @@ pub enum Command {
         /// Its labels.
         labels: Labels,
     },
-    /// Creates an actor that comes from somewhere, suspended.
+    /// Creates an actor, suspended, and says where it comes from.
     SpawnActor {
         /// Its class.
         class: ClassRef,
@@ -200,6 +201,8 @@ pub enum Command {
     Use {
         /// The actor that uses it.
         actor: ActorRef,
+        /// The decision that it follows from, if it is to be recorded.
+        decided: Option<Box<Decided>>,
         /// Delegations whose uses are counted.
         delegations: Vec<DelegationId>,
         /// Budgets, and how much of each is not to be exceeded.

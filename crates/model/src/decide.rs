@@ -105,7 +105,9 @@ fn decide_anew(state: &State, command: &Command, moment: Moment) -> Result<Decis
         Command::RevokeDelegation { delegation, of, reason } => {
             delegation::revoke(state, delegation, of.as_ref(), reason.as_ref(), now)
         }
-        Command::Use { actor, delegations, budgets } => delegation::take(state, actor, delegations, budgets, now),
+        Command::Use { actor, decided, delegations, budgets } => {
+            delegation::take(state, (actor, decided.as_deref()), delegations, budgets, now)
+        }
         Command::CreateActor { class, id, labels } => actor::create(state, class, id.as_ref(), labels, moment),
         Command::ResumeActor { actor, worker, wait_ms } => {
             resume::resume(state, actor, worker.as_ref(), *wait_ms, moment)

@@ -161,6 +161,11 @@ ulid_id!(
     DelegationId,
     "delegation id"
 );
+ulid_id!(
+    /// The id of a decision: a ULID, written in lower case.
+    DecisionId,
+    "decision id"
+);
 
 /// A SHA-256 digest: of a class revision, a public key (its SubjectPublicKeyInfo), a state archive, a join token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

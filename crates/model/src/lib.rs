@@ -15,6 +15,7 @@ mod cautious;
 pub mod class;
 pub mod command;
 pub mod decide;
+pub mod decided;
 pub mod delegation;
 pub mod delegations;
 pub mod directive;

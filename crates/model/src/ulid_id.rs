@@ -27,6 +27,16 @@ macro_rules! ulid_id {
                 Self($crate::ulid_id::ulid(now, entropy).0)
             }
 
+            /// The number that it is.
+            pub const fn number(self) -> u128 {
+                self.0
+            }
+
+            /// When it was made, to the millisecond.
+            pub fn made_at(self) -> $crate::time::Timestamp {
+                $crate::time::Timestamp(ulid::Ulid(self.0).timestamp_ms())
+            }
+
             /// Reads the 26 characters that `Display` writes.
             pub fn parse(text: &str) -> Result<Self, $crate::text::InvalidText> {
                 let invalid = |why| $crate::text::InvalidText::new($what, text, why);

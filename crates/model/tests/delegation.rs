@@ -162,7 +162,7 @@ fn a_delegation_counts_in_its_time_and_as_often_as_it_says_and_is_forgotten_long
     let later = Terms { not_before: world.now.plus_secs(10), uses: Some(2), ..terms(&world) };
     let id = grant(&mut world, by("ada"), Grantee::Class(class()), later).unwrap();
     let take = |world: &mut World| {
-        world.run(Command::Use { actor: actor("ada-1"), delegations: vec![id], budgets: Vec::new() })
+        world.run(Command::Use { actor: actor("ada-1"), decided: None, delegations: vec![id], budgets: Vec::new() })
     };
     assert_eq!(found(&world, &id).lapse(world.now), Some(Lapse::Early));
     assert!(take(&mut world).unwrap_err().message.ends_with("it has not begun"));
@@ -188,7 +188,7 @@ fn a_budget_is_exact_and_begins_anew_with_its_period() {
         let taken = Taken { budget, since_secs, amount };
         let budgets = vec![Take { taken, most: 100 }];
         world
-            .run(Command::Use { actor: actor("ada-1"), delegations: Vec::new(), budgets })
+            .run(Command::Use { actor: actor("ada-1"), decided: None, delegations: Vec::new(), budgets })
             .map_err(|refusal| refusal.kind)
     };
     take(60, 0).unwrap();
@@ -205,7 +205,7 @@ fn of_several_things_that_are_counted_all_are_taken_or_none() {
     let (many, one) = (terms(&world), Terms { uses: Some(1), ..terms(&world) });
     let many = grant(&mut world, by("ada"), Grantee::Class(class()), Terms { uses: Some(9), ..many }).unwrap();
     let one = grant(&mut world, by("ada"), Grantee::Class(class()), one).unwrap();
-    let both = Command::Use { actor: actor("ada-1"), delegations: vec![many, one], budgets: Vec::new() };
+    let both = Command::Use { actor: actor("ada-1"), decided: None, delegations: vec![many, one], budgets: Vec::new() };
     world.ok(both.clone());
     assert_eq!(world.run(both).unwrap_err().kind, Kind::Denied);
     assert_eq!((found(&world, &many).used, found(&world, &one).used), (1, 1));

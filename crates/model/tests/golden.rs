@@ -7,10 +7,11 @@ use credence_model::authority::{AuthorityKeys, AuthorityState, Der};
 use credence_model::budget::Taken;
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Unbind};
+use credence_model::decided::{Decided, Said};
 use credence_model::delegation::{Delegation, Grantee, Grantor, Revoked, Terms};
 use credence_model::event::{Entry, Event, FORMAT, PermissionEvent};
 use credence_model::hold::{HoldCause, Release, Seen};
-use credence_model::id::{ClassName, ClassRef, DelegationId, Digest, Epoch, PoolRef};
+use credence_model::id::{ActorRef, ClassName, ClassRef, DecisionId, DelegationId, Digest, Epoch, PoolRef};
 use credence_model::label::Labels;
 use credence_model::lineage::Lineage;
 use credence_model::node::PoolGrant;
@@ -278,6 +279,29 @@ fn events() -> Vec<(Caller, Event)> {
             admin(),
             Event::CommandAnswered { key, command: key, answer: Answer::Delegation { delegation: id, changed: true } },
         ),
+        (person(), Event::Permission(PermissionEvent::Decided { decided: Box::new(decided(class(), a, key)) })),
     ]);
     events
+}
+
+fn decided(class: ClassRef, actor: ActorRef, context: Digest) -> Decided {
+    let verdicts = vec![Said {
+        actor: actor.clone(),
+        layer: "class".into(),
+        allowed: false,
+        why: "revision 2 of class finance/expense-agent does not allow `read report/x`".into(),
+        missing: Some("`read report/x`, from its owner".into()),
+    }];
+    Decided {
+        id: DecisionId::parse("01jdvarh8000000000000000ab").unwrap(),
+        actor,
+        class,
+        revision: 2,
+        action: "read".into(),
+        resource: "report/x".into(),
+        context,
+        allowed: false,
+        verdicts,
+        obligations: vec!["log".into()],
+    }
 }

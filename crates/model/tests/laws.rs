@@ -209,7 +209,7 @@ fn permit(world: &mut World, step: Step) -> Result<Answer, Refusal> {
             let Some((delegation, _)) = nth(world, which) else { return Ok(Answer::Done {}) };
             let taken = Taken { budget: Digest::of(b"budget"), since_secs: 0, amount: 1 };
             let budgets = vec![Take { taken, most: 3 }];
-            Command::Use { actor: actor(&id(n)), delegations: vec![delegation], budgets }
+            Command::Use { actor: actor(&id(n)), decided: None, delegations: vec![delegation], budgets }
         }
         Step::Permit(amount) => {
             let mut spec = spec();

@@ -5,11 +5,14 @@ use credence_model::id::ActorRef;
 use credence_model::permission::Permission;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What one layer says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
-    /// Of which actor: the one that asks, or an ancestor of it.
+    /// Of which actor: the one that asks, or an ancestor of it; `NAMESPACE/ACTOR`.
+    #[serde(with = "as_text")]
+    #[schemars(with = "String")]
     pub actor: ActorRef,
     /// Which layer.
     pub layer: Layer,
@@ -47,6 +50,19 @@ pub struct Missing {
     pub who: String,
 }
 
+mod as_text {
+    use credence_model::id::ActorRef;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(actor: &ActorRef, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(actor)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ActorRef, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl Verdict {
     pub(crate) fn allow(brief: &Brief, layer: Layer, why: String) -> Self {
         Self { actor: brief.actor.clone(), layer, allowed: true, why, missing: None }
@@ -54,5 +70,17 @@ impl Verdict {
 
     pub(crate) fn deny(brief: &Brief, layer: Layer, why: String, missing: Option<Missing>) -> Self {
         Self { actor: brief.actor.clone(), layer, allowed: false, why, missing }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Standing => "standing",
+            Self::Class => "class",
+            Self::Consent => "consent",
+            Self::Delegation => "delegation",
+            Self::Budget => "budget",
+        })
     }
 }

@@ -204,7 +204,8 @@ fn uses_are_exact() {
     world.grant(Grantor::User(user("ada")), Grantee::Actor(actor("a")), terms);
     let first = world.submit("a", 1);
     assert!(world.really_submit("a", 1) && world.really_submit("a", 1) && !world.really_submit("a", 1));
-    let late = Command::Use { actor: actor("a"), delegations: first.using.delegations, budgets: Vec::new() };
+    let late =
+        Command::Use { actor: actor("a"), decided: None, delegations: first.using.delegations, budgets: Vec::new() };
     world.run(late).expect_err("a decision counts once what it uses is recorded");
     let decision = world.submit("a", 1);
     assert!(decision.denials().next().unwrap().why.ends_with("it was used as often as it may be"), "{decision:?}");

@@ -145,6 +145,6 @@ impl World {
     pub(crate) fn really_submit(&mut self, id: &str, amount: u32) -> bool {
         let Decision { allowed, using, .. } = self.submit(id, amount);
         let (delegations, budgets) = (using.delegations, using.budgets);
-        allowed && self.run(Command::Use { actor: actor(id), delegations, budgets }).is_ok()
+        allowed && self.run(Command::Use { actor: actor(id), decided: None, delegations, budgets }).is_ok()
     }
 }

@@ -83,6 +83,9 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(api::authority::routes());
     routes.extend(api::trust_domain::routes());
     routes.extend(api::verification::routes());
+    routes.extend(api::decision::routes());
+    routes.extend(api::delegation::routes());
+    routes.extend(api::authzen::routes());
     routes.extend(api::log::routes());
     routes.extend(api::hold::routes());
     routes.extend(api::status::routes());

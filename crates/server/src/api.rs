@@ -5,7 +5,10 @@
 
 pub mod actor;
 pub mod authority;
+pub mod authzen;
 pub mod class;
+pub mod decision;
+pub mod delegation;
 pub mod explanation;
 pub mod hold;
 pub mod invariant;

@@ -7,6 +7,7 @@ use axum::extract::{FromRequestParts as _, Query, RawPathParams};
 use credence_model::command::IDEMPOTENCY_KEY_BYTES_MAX;
 use credence_model::refusal::{Kind, Refusal};
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, Uri, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -141,6 +142,12 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
         (Ok(version), None) => Ok(Some(version)),
         _ => Err(malformed("If-Match", "it is not the one version of an object, a number")),
     }
+}
+
+/// What the caller calls this server; empty if it does not say it, or not as it is written.
+pub(crate) fn authority(parts: &Parts) -> String {
+    let host = || parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()?.parse().ok());
+    parts.uri.authority().cloned().or_else(host).map(|authority: Authority| authority.to_string()).unwrap_or_default()
 }
 
 fn malformed(field: &str, message: impl Into<String>) -> Refusal {

@@ -17,6 +17,7 @@ pub mod clock;
 pub mod config;
 mod hold;
 pub mod input;
+pub mod judge;
 pub mod limits;
 pub mod listen;
 pub mod listeners;

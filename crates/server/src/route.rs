@@ -39,6 +39,8 @@ pub(crate) struct Ask<Q = Nothing, B = Nothing> {
     pub(crate) trace: Trace,
     /// The version that the caller read (`If-Match`).
     pub(crate) if_match: Option<u64>,
+    /// What the caller calls this server; nobody else is told.
+    pub(crate) authority: String,
     path: Vec<(String, String)>,
 }
 
@@ -129,6 +131,7 @@ async fn read<Q: DeserializeOwned, B: DeserializeOwned>(
         query,
         idempotency_key,
         if_match,
+        authority: input::authority(&parts),
         body: input::body(&parts.headers, &body)?,
         path,
     })

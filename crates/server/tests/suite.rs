@@ -34,6 +34,8 @@ mod node_bad_input;
 mod node_client;
 #[path = "suite/observe.rs"]
 mod observe;
+#[path = "suite/permissions.rs"]
+mod permissions;
 #[path = "suite/rude.rs"]
 mod rude;
 #[path = "suite/size.rs"]

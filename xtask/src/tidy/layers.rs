@@ -22,7 +22,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Measures what is below it.
     ("credence-bench", &["control", "journal", "issuer", "credential", "model"]),
     // The journal only to open it and hand it to the cell; the fences name the one file that may.
-    ("credence-server", &["control", "journal", "issuer", "attest", "credential", "model", "telemetry", "wire"]),
+    (
+        "credence-server",
+        &["control", "journal", "issuer", "attest", "credential", "policy", "model", "telemetry", "wire"],
+    ),
     ("credence-node", &["attest", "credential", "model", "telemetry", "wire"]),
     (
         "credence",
@@ -36,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "attest",
             "credential",
             "manifest",
+            "policy",
             "model",
             "telemetry",
             "wire",

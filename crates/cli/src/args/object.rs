@@ -72,8 +72,8 @@ pub(crate) struct DeleteArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code 0 if the actor has its identity, 1 if not.")]
 pub(crate) struct ExplainArgs {
-    /// The actor: actor/ID, actor/NS/ID or actor/NS/CLASS/ID
-    #[arg(value_name = "actor/ID")]
+    /// The actor (actor/ID, actor/NS/ID or actor/NS/CLASS/ID), or a decision (decision/ID)
+    #[arg(value_name = "actor/ID|decision/ID")]
     pub(crate) actor: String,
     #[command(flatten)]
     pub(crate) namespace: NamespaceArg,

@@ -75,6 +75,8 @@ pub(crate) enum ActorVerb {
     Resume(ResumeArgs),
     /// End an actor's binding and keep its state
     Suspend(SuspendArgs),
+    /// Say what an actor may do, layer by layer
+    Permissions(PermissionsArgs),
     /// End an actor for ever; its id is never used again
     Terminate(ReasonArgs),
     /// Stop an actor at once and keep the evidence
@@ -97,9 +99,28 @@ pub(crate) struct CreateActorArgs {
     /// A label, KEY=VALUE; may be given several times
     #[arg(short, long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<String>,
+    /// The user whom it acts for, as NAME@ISSUER
+    #[arg(long, value_name = "NAME@ISSUER")]
+    pub(crate) user: Option<String>,
+    /// The session of that user in which it acts
+    #[arg(long, value_name = "ID", requires = "user")]
+    pub(crate) session: Option<String>,
+    /// The actor that it is a copy of
+    #[arg(long, value_name = "ACTOR")]
+    pub(crate) copy_of: Option<String>,
     /// Resume it at once and wait until it runs
     #[arg(long)]
     pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
+}
+
+/// `credence actor permissions`.
+#[derive(Debug, Args)]
+pub(crate) struct PermissionsArgs {
+    /// The actor
+    #[arg(value_name = "ACTOR")]
+    pub(crate) actor: String,
     #[command(flatten)]
     pub(crate) namespace: NamespaceArg,
 }

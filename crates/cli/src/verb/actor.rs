@@ -1,23 +1,27 @@
 //! `credence actor …`: an actor's life.
 
 mod output;
+mod permissions;
 
 use crate::args::{ActorVerb, CreateActorArgs, NamespaceArg, ReasonArgs, ResumeArgs, SuspendArgs};
 use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::kind::{Kind, Object};
 use crate::session::Session;
+use crate::verb::delegation::parse_user;
 use crate::view::{outcome_words, worker_name};
 use credence_model::actor::ActorState;
 use credence_model::id::ActorId;
 use credence_model::label::Labels;
 use credence_server::api::actor::{ActorView, CreateActorBody, ReasonBody, ResumeBody, SuspendBody, UNTIL_MS_MAX};
+use credence_server::api::text::Text;
 use std::process::ExitCode;
 
 pub(super) async fn run(verb: ActorVerb, session: &Session) -> Result<ExitCode, Failure> {
     let client = session.client()?;
     match verb {
         ActorVerb::Create(args) => create(args, session, &client).await?,
+        ActorVerb::Permissions(args) => permissions::show(args, session, &client).await?,
         ActorVerb::Resume(args) => resume_all(args, session, &client).await?,
         ActorVerb::Suspend(args) => suspend_all(args, session, &client).await?,
         ActorVerb::Terminate(args) => stop_all("terminate", "terminated", args, session, &client).await?,
@@ -35,7 +39,14 @@ async fn create(args: CreateActorArgs, session: &Session, client: &Client) -> Re
     };
     let id = args.id.as_deref().map(ActorId::parse).transpose()?;
     let labels = args.labels.iter().map(|label| parse_label(label)).collect::<Result<Labels, _>>()?;
-    let body = CreateActorBody { namespace: class.namespace, class: class.class, id, labels };
+    let user = args.user.as_deref().map(parse_user).transpose()?;
+    let copied = args.copy_of.as_deref().map(|copied| Object::named(Kind::Actor, copied, &args.namespace.namespace));
+    let forked_from = match copied.transpose()? {
+        Some(Object::Actor(copied)) => Some(Text(copied)),
+        _ => None,
+    };
+    let of_session = args.session.clone();
+    let body = CreateActorBody { user, session: of_session, forked_from, ..CreateActorBody::new(class, id, labels) };
     let actor: ActorView = client.send(Call::post("/v1/actors", &body)).await?;
     if !args.resume {
         return session.out.answer(&actor, || format!("actor {}/{}: created, suspended", actor.namespace, actor.id));

@@ -4,15 +4,21 @@ use crate::args::ExplainArgs;
 use crate::client::Call;
 use crate::failure::Failure;
 use crate::kind::{Kind, Object};
+use crate::output::duration::moment;
 use crate::output::style::{Style, Tone};
 use crate::output::table::printable;
 use crate::session::Session;
+use credence_model::decided::Decided;
 use credence_model::explain::{Explanation, LinkState};
-use credence_model::id::{ClassRef, Namespace};
+use credence_model::id::{ClassRef, DecisionId, Namespace};
 use credence_model::refusal::Kind as Why;
+use credence_server::api::decision::DecisionView;
 use std::process::ExitCode;
 
 pub(super) async fn run(args: ExplainArgs, session: &Session) -> Result<ExitCode, Failure> {
+    if let Some(id) = args.actor.strip_prefix("decision/") {
+        return decision(id, session).await;
+    }
     let (object, class) = named(&args.actor, &args.namespace.namespace)?;
     let explained: Explanation = session.client()?.send(Call::get(format!("{}/explain", object.path()))).await?;
     if let Some(class) = class.filter(|class| class.to_string() != explained.class) {
@@ -21,6 +27,31 @@ pub(super) async fn run(args: ExplainArgs, session: &Session) -> Result<ExitCode
     }
     session.out.answer(&explained, || words(&explained, session.out.style))?;
     Ok(if explained.has_identity { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Why something was decided, as it was recorded.
+async fn decision(id: &str, session: &Session) -> Result<ExitCode, Failure> {
+    let id = DecisionId::parse(id)?;
+    let view: DecisionView = session.client()?.send(Call::get(format!("/v1/decisions/{id}"))).await?;
+    session.out.answer(&view, || decision_words(&view, session.out.style))?;
+    Ok(if view.decided.allowed { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn decision_words(view: &DecisionView, style: Style) -> String {
+    let Decided { actor, action, resource, allowed, verdicts, class, revision, obligations, .. } = &view.decided;
+    let might = if *allowed { "was allowed" } else { "was denied" };
+    let mut lines = vec![printable(&format!("{actor} {might} {action} {resource}, {}", moment(view.at)))];
+    lines.push(printable(&format!("  class {class} revision {revision}, journal entry {}", view.index)));
+    for said in verdicts {
+        let (mark, word, tone) = if said.allowed { (" ", "allowed", Tone::Good) } else { (">", "denied ", Tone::Bad) };
+        let whose = if said.actor == *actor { String::new() } else { format!("{}: ", said.actor) };
+        let why = printable(&format!("{whose}{}", said.why));
+        lines.push(format!("{mark} {:<10}  {}  {why}", said.layer, style.paint(tone, word)));
+    }
+    lines.extend(obligations.iter().map(|duty| format!("With it came: {duty}.")));
+    let missing = verdicts.iter().filter_map(|said| said.missing.as_ref());
+    lines.extend(missing.map(|missing| printable(&format!("What would have allowed it: {missing}."))));
+    lines.join("\n")
 }
 
 /// Reads `actor/ID`, `actor/NS/ID` or `actor/NS/CLASS/ID`; the kind may be left out.

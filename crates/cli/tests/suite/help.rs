@@ -4,7 +4,7 @@ use crate::program::{golden, run};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-const VERBS: [&str; 42] = [
+const VERBS: [&str; 52] = [
     "",
     "backup",
     "restore",
@@ -23,6 +23,16 @@ const VERBS: [&str; 42] = [
     "delete",
     "class enable",
     "class disable",
+    "class consent",
+    "class withdraw",
+    "class diff",
+    "can",
+    "delegation",
+    "delegation grant",
+    "delegation list",
+    "delegation narrow",
+    "delegation revoke",
+    "actor permissions",
     "actor create",
     "actor resume",
     "actor suspend",

@@ -4,6 +4,60 @@ use crate::dev::Dev;
 
 const CLASS: &str = "apiVersion: credence.dev/v1alpha1\nkind: Class\nmetadata: {namespace: finance, name: expenses}\nspec:\n  owner: finance@example.org\n  permissions:\n    allow:\n      - tool expenses/submit when amount <= 500 EUR\n";
 
+/// What the README shows: what a user delegated counts, and who is denied learns what to ask for and whom.
+#[test]
+fn an_actor_does_what_its_class_and_its_user_allow_and_a_denial_says_what_is_missing() {
+    const ADA: &str = "ada@https://login.example.org";
+    let dev = Dev::start();
+    let said = |code: i32, arguments: &[&str]| {
+        let ran = dev.ran(arguments, "");
+        assert_eq!(ran.code, code, "{arguments:?}: {ran:?}");
+        format!("{}{}", ran.stdout, ran.stderr)
+    };
+    assert_eq!(dev.ran(&["apply", "-f", "-"], CLASS).code, 0);
+    said(0, &["class", "consent", "finance/expenses"]);
+    said(0, &["actor", "create", "--class", "finance/expenses", "ada-1", "--user", ADA, "--session", "s-1"]);
+    said(0, &["actor", "create", "--class", "finance/expenses", "bob-1", "--user", "bob@https://login.example.org"]);
+    let can = |code: i32, actor: &str, amount: u32| {
+        let amount = format!("amount={amount}");
+        said(code, &["can", actor, "tool", "expenses/submit", "-c", &amount, "-c", "currency=EUR"])
+    };
+    let nothing = can(1, "finance/ada-1", 150);
+    assert!(
+        nothing.contains("What would allow it: `tool expenses/submit`, from ada of https://login.example.org."),
+        "{nothing}"
+    );
+    let allow = "tool expenses/submit when amount <= 200 EUR";
+    let granted =
+        said(0, &["delegation", "grant", "class/finance/expenses", "--user", ADA, "--allow", allow, "--uses", "5"]);
+    let id =
+        granted.split_once(':').map(|(first, _)| first.trim_start_matches("delegation ").to_owned()).expect("an id");
+    let allowed = can(0, "finance/ada-1", 150);
+    assert!(allowed.starts_with("actor finance/ada-1 may: tool expenses/submit\n"), "{allowed}");
+    assert!(can(1, "finance/ada-1", 300).contains("`tool expenses/submit when amount <= 300 EUR`, from ada of"));
+    let beyond = can(1, "finance/ada-1", 600);
+    assert!(beyond.contains("> class       denies") && beyond.contains("> delegation  denies"), "{beyond}");
+    assert!(can(1, "finance/bob-1", 1).contains("what bob of https://login.example.org delegated does not allow"));
+    let refused = said(1, &["delegation", "grant", "actor/finance/bob-1", "--user", ADA, "--allow", allow]);
+    assert!(refused.contains("actor finance/bob-1 does not act for ada of https://login.example.org"), "{refused}");
+    let list = said(0, &["delegation", "list", "--user", ADA]);
+    assert!(list.contains("0 of 5") && list.contains(&id), "{list}");
+    let wider = said(1, &["delegation", "narrow", &id, "--allow", "tool expenses/submit when amount <= 201 EUR"]);
+    assert!(wider.contains("a delegation only becomes narrower") || wider.contains("only becomes narrower"), "{wider}");
+    said(0, &["delegation", "narrow", &id, "--allow", "tool expenses/submit when amount <= 100 EUR"]);
+    can(1, "finance/ada-1", 150);
+    let permissions = said(0, &["actor", "permissions", "finance/ada-1"]);
+    assert!(
+        permissions.starts_with("finance/ada-1 may\n  tool expenses/submit when amount <= 100 EUR\n"),
+        "{permissions}"
+    );
+    said(0, &["delegation", "revoke", &id, "--reason", "the trip is off"]);
+    can(1, "finance/ada-1", 1);
+    let wrong = said(2, &["can", "finance/ada-1", "tool", "expenses/submit", "-c", "amount"]);
+    assert!(wrong.contains("`amount` is neither NAME=VALUE nor a JSON object"), "{wrong}");
+    assert!(said(1, &["explain", "decision/01jdvarh8000000000000000ab"]).contains("is not recorded"));
+}
+
 #[test]
 fn a_wider_class_waits_for_consent_and_a_person_sees_what_got_wider() {
     let dev = Dev::start();

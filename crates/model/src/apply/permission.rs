@@ -39,6 +39,8 @@ pub(super) fn apply(state: &mut State, entry: &Entry, event: &PermissionEvent) {
             }
             budgets.iter().for_each(|taken| state.budgets.take(actor, taken));
         }
+        // It changes nothing; it is there to be found.
+        PermissionEvent::Decided { .. } => {}
         PermissionEvent::DelegationsForgotten { delegations } => {
             delegations.iter().for_each(|delegation| state.delegations.remove(delegation));
         }

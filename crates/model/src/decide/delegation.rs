@@ -6,6 +6,7 @@ use super::{Decision, Moment, draw, find_actor};
 use crate::actor::{Actor, ActorState};
 use crate::class::Class;
 use crate::command::{Answer, REASON_BYTES_MAX, Take};
+use crate::decided::{Decided, VERDICTS_MAX, WHY_BYTES_MAX};
 use crate::delegation::{Delegation, Grantee, Grantor, PER_GRANTOR_MAX, REMEMBERED_SECS, Terms};
 use crate::event::{Event, PermissionEvent};
 use crate::id::{ActorRef, DelegationId};
@@ -128,10 +129,10 @@ fn find<'s>(state: &'s State, id: &DelegationId, of: Option<&Grantor>) -> Result
     found.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no delegation {id}")))
 }
 
-/// Uses up what is counted. INVARIANT: it is all there, or nothing is taken.
+/// Uses up what is counted, and records the decision that it follows from. INVARIANT: it is all there, or nothing is taken.
 pub(super) fn take(
     state: &State,
-    actor: &ActorRef,
+    (actor, decided): (&ActorRef, Option<&Decided>),
     delegations: &[DelegationId],
     budgets: &[Take],
     now: Timestamp,
@@ -148,11 +149,18 @@ pub(super) fn take(
             return Err(Refusal::new(Kind::Denied, format!("the budget of {actor} is used up")));
         }
     }
-    if delegations.is_empty() && budgets.is_empty() {
-        return Ok(Decision::done(Vec::new()));
+    let mut events = Vec::new();
+    if let Some(decided) = decided {
+        if decided.verdicts.len() > VERDICTS_MAX || decided.verdicts.iter().any(|said| said.why.len() > WHY_BYTES_MAX) {
+            return Err(Refusal::new(Kind::Bug, "a decision is told in more words than are recorded"));
+        }
+        events.push(Event::Permission(PermissionEvent::Decided { decided: Box::new(decided.clone()) }));
     }
-    let (delegations, budgets) = (delegations.to_vec(), budgets.iter().map(|take| take.taken.clone()).collect());
-    Ok(Decision::done(vec![Event::Permission(PermissionEvent::Used { actor: actor.clone(), delegations, budgets })]))
+    if !delegations.is_empty() || !budgets.is_empty() {
+        let (delegations, budgets) = (delegations.to_vec(), budgets.iter().map(|take| take.taken.clone()).collect());
+        events.push(Event::Permission(PermissionEvent::Used { actor: actor.clone(), delegations, budgets }));
+    }
+    Ok(Decision::done(events))
 }
 
 /// What nobody needs to remember any more.

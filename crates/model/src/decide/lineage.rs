@@ -29,8 +29,8 @@ pub(super) fn spawn(state: &State, command: &Command, moment: Moment) -> Result<
         binding: None,
         waiting: false,
     };
-    let descends = Event::Permission(PermissionEvent::ActorDescends { actor, lineage });
-    Ok(Decision { events: vec![event, descends], answer })
+    let comes_from = (lineage != Lineage::default()).then_some(PermissionEvent::ActorDescends { actor, lineage });
+    Ok(Decision { events: std::iter::once(event).chain(comes_from.map(Event::Permission)).collect(), answer })
 }
 
 /// What the new actor has from where it comes from.

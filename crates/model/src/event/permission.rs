@@ -1,6 +1,7 @@
 //! What happened to what actors may do.
 
 use crate::budget::Taken;
+use crate::decided::Decided;
 use crate::delegation::{Delegation, Terms};
 use crate::id::{ActorRef, ClassRef, DelegationId};
 use crate::lineage::Lineage;
@@ -103,5 +104,12 @@ pub enum PermissionEvent {
         /// Which.
         #[n(0)]
         delegations: Vec<DelegationId>,
+    },
+    /// A question was decided.
+    #[n(9)]
+    Decided {
+        /// The decision.
+        #[n(0)]
+        decided: Box<Decided>,
     },
 }

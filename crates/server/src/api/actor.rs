@@ -7,17 +7,19 @@ use crate::app::App;
 use crate::problem;
 use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
-use credence_model::actor::Actor;
-use credence_model::actor::{ActorState, Outcome};
+use credence_model::actor::{Actor, ActorState, Outcome};
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Command};
-use credence_model::id::{ActorId, BindingId, ClassName, Digest, Epoch, Namespace, NodeName, WorkerRef};
-use credence_model::id::{ActorRef, ClassRef};
+use credence_model::id::{
+    ActorId, ActorRef, BindingId, ClassName, ClassRef, Digest, Epoch, Namespace, NodeName, WorkerRef,
+};
 use credence_model::label::Labels;
+use credence_model::lineage::Lineage;
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::state::State;
 use credence_model::time::Timestamp;
+use credence_model::user::User;
 use credence_wire::node::{Exec, ReadLog, call, reply};
 use http::Method;
 use schemars::JsonSchema;
@@ -112,6 +114,23 @@ pub struct CreateActorBody {
     /// Its labels.
     #[serde(default, skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
+    /// The user whom it acts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// The session of that user in which it acts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The actor that it is a copy of, as `NAMESPACE/ACTOR`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<Text<ActorRef>>,
+}
+
+impl CreateActorBody {
+    /// An actor that comes from nowhere.
+    pub fn new(class: ClassRef, id: Option<ActorId>, labels: Labels) -> Self {
+        let ClassRef { namespace, class } = class;
+        Self { namespace, class, id, labels, user: None, session: None, forked_from: None }
+    }
 }
 
 /// How to resume an actor.
@@ -265,9 +284,11 @@ async fn list(ask: Ask<ActorQuery>) -> Result<Listed<ActorView>, Refusal> {
 }
 
 async fn create(ask: Ask<Nothing, CreateActorBody>) -> Result<ActorView, Refusal> {
-    let CreateActorBody { namespace, class, id, labels } = &ask.body;
-    let class = ClassRef { namespace: namespace.clone(), class: class.clone() };
-    let command = Command::CreateActor { class, id: id.clone(), labels: labels.clone() };
+    let CreateActorBody { namespace, class, id, labels, user, session, forked_from } = ask.body.clone();
+    let class = ClassRef { namespace, class };
+    let forked_from = forked_from.map(|copied| copied.0);
+    let lineage = Lineage { user, session, forked_from, ..Lineage::default() };
+    let command = Command::SpawnActor { class, id, labels, lineage };
     match ask.submit(command).await?.answer {
         Answer::Actor { actor, .. } => find(&ask.app, actor).await,
         _ => Err(Refusal::new(Kind::Bug, "creating an actor was answered with something else")),
@@ -377,7 +398,7 @@ fn named<Q, B>(ask: &Ask<Q, B>) -> Result<ActorRef, Refusal> {
     Ok(ActorRef { namespace: ask.path("namespace")?, actor: ask.path("id")? })
 }
 
-async fn find(app: &App, actor: ActorRef) -> Result<ActorView, Refusal> {
+pub(super) async fn find(app: &App, actor: ActorRef) -> Result<ActorView, Refusal> {
     app.cell.read(move |state| look(state, &actor, |_| false).map(|(view, _)| view)).await?
 }
 

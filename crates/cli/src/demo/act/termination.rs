@@ -5,6 +5,8 @@ use crate::demo::house::{House, actor, class, path};
 use crate::demo::stage::Stage;
 use crate::demo::unless;
 use crate::failure::Failure;
+use credence_model::id::ClassRef;
+use credence_model::label::Labels;
 use credence_server::api::actor::{ActorView, CreateActorBody, ReasonBody};
 
 pub(in crate::demo) async fn play(stage: &Stage, house: &House) -> Result<(), Failure> {
@@ -15,7 +17,7 @@ pub(in crate::demo) async fn play(stage: &Stage, house: &House) -> Result<(), Fa
     stage.line("   actor-12 is terminated")?;
     let resumed = house.resume(&actor, None).await.map(drop);
     let (namespace, id) = (actor.namespace.clone(), Some(actor.actor.clone()));
-    let again = CreateActorBody { namespace, class: class()?, id, labels: Default::default() };
+    let again = CreateActorBody::new(ClassRef { namespace, class: class()? }, id, Labels::new());
     let created = house.client.send::<ActorView>(Call::post("/v1/actors", &again)).await.map(drop);
     for (what, tried) in [("resume", resumed), ("create", created)] {
         let Err(failure) = tried else {

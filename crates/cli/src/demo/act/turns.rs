@@ -8,7 +8,8 @@ use crate::demo::tool::Lines;
 use crate::demo::unless;
 use crate::failure::Failure;
 use credence_model::actor::ActorState;
-use credence_model::id::{ActorRef, BindingId, Epoch, WorkerRef};
+use credence_model::id::{ActorRef, BindingId, ClassRef, Epoch, WorkerRef};
+use credence_model::label::Labels;
 use credence_model::refusal::Kind;
 use credence_model::worker::WorkerKind;
 use credence_server::api::actor::{ActorView, CreateActorBody};
@@ -77,7 +78,7 @@ async fn introduce(stage: &Stage, house: &House) -> Result<(), Failure> {
 async fn create(client: &Client) -> Result<(), Failure> {
     for number in 1..=ACTORS {
         let ActorRef { namespace, actor } = actor(number)?;
-        let body = CreateActorBody { namespace, class: class()?, id: Some(actor), labels: Default::default() };
+        let body = CreateActorBody::new(ClassRef { namespace, class: class()? }, Some(actor), Labels::new());
         let _: ActorView = client.send(Call::post("/v1/actors", &body)).await?;
     }
     Ok(())

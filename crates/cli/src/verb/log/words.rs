@@ -123,6 +123,10 @@ fn permission_sentence(event: &PermissionEvent) -> String {
             let (delegations, budgets) = (count(delegations.len(), "delegation"), count(budgets.len(), "budget"));
             format!("actor {actor} used {delegations} and took from {budgets}")
         }
+        PermissionEvent::Decided { decided } => {
+            let answer = if decided.allowed { "may" } else { "may not" };
+            format!("actor {} {answer} {} {}, decision {}", decided.actor, decided.action, decided.resource, decided.id)
+        }
         PermissionEvent::DelegationsForgotten { delegations } => {
             format!("{} that were over are remembered no more", count(delegations.len(), "delegation"))
         }

@@ -1,0 +1,299 @@
+//! Decisions for whoever enforces them: the Authorization API of OpenID AuthZEN.
+//!
+//! SPEC: Authorization API 1.0 §6 (evaluation), §7 (evaluations), §9 (metadata). A denial is an answer, not an error; members
+//! that are not known are ignored (§5), and one that is said twice is refused (threat T12).
+
+use super::decision::VerdictsView;
+use crate::app::App;
+use crate::judge::{Asked, Judged, judge};
+use crate::route::{Ask, Nothing, Route, route};
+use crate::who::Who;
+use credence_model::caller::Caller;
+use credence_model::id::ActorRef;
+use credence_model::refusal::{Kind, Refusal};
+use credence_model::spiffe_id::SpiffeId;
+use credence_model::template::Named;
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Most questions of one request.
+pub const EVALUATIONS_MAX: usize = 64;
+/// The type of subjects that are known.
+const ACTOR: &str = "actor";
+
+/// A subject or a resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Entity {
+    /// Its type; a subject's is `actor`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its id; a subject's is `NAMESPACE/ACTOR`, or the actor's SPIFFE ID.
+    pub id: String,
+    /// What is known of it.
+    #[serde(default)]
+    pub properties: Value,
+}
+
+/// An action.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Action {
+    /// Its name.
+    pub name: String,
+    /// What is known of it.
+    #[serde(default)]
+    pub properties: Value,
+}
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EvaluationBody {
+    /// Who.
+    pub subject: Entity,
+    /// Does what.
+    pub action: Action,
+    /// To what.
+    pub resource: Entity,
+    /// What else the request says.
+    #[serde(default)]
+    pub context: Value,
+}
+
+/// Questions; what one of them does not say is as said for all.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct EvaluationsBody {
+    /// Who.
+    pub subject: Option<Entity>,
+    /// Does what.
+    pub action: Option<Action>,
+    /// To what.
+    pub resource: Option<Entity>,
+    /// What else the request says.
+    pub context: Value,
+    /// The questions; a single one without them.
+    pub evaluations: Vec<PartialEvaluation>,
+    /// How they are gone through.
+    pub options: EvaluationOptions,
+}
+
+/// A question among several.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PartialEvaluation {
+    /// Who.
+    pub subject: Option<Entity>,
+    /// Does what.
+    pub action: Option<Action>,
+    /// To what.
+    pub resource: Option<Entity>,
+    /// What else the request says.
+    pub context: Value,
+}
+
+/// How questions are gone through.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct EvaluationOptions {
+    /// Until where.
+    pub evaluations_semantic: Semantic,
+}
+
+/// Until where questions are gone through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Semantic {
+    /// All of them.
+    #[default]
+    ExecuteAll,
+    /// The first that is denied is the last.
+    DenyOnFirstDeny,
+    /// The first that is allowed is the last.
+    PermitOnFirstPermit,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EvaluationAnswer {
+    /// Whether it is allowed.
+    pub decision: bool,
+    /// Why.
+    pub context: AnswerContext,
+}
+
+/// Why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum AnswerContext {
+    /// It was decided.
+    Decided(VerdictsView),
+    /// It could not be decided, and so is denied.
+    Error {
+        /// What was wrong.
+        error: Refusal,
+    },
+}
+
+/// Answers, in the order of the questions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EvaluationsAnswer {
+    /// Whether the only question is allowed, if there was but one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<bool>,
+    /// Why, if there was but one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<AnswerContext>,
+    /// The answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evaluations: Vec<EvaluationAnswer>,
+}
+
+/// Where the questions are asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuthzenMetadata {
+    /// Who decides.
+    pub policy_decision_point: String,
+    /// For one question.
+    pub access_evaluation_endpoint: String,
+    /// For several.
+    pub access_evaluations_endpoint: String,
+}
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        route(
+            Method::POST,
+            "/access/v1/evaluation",
+            Who::Workload,
+            "decides whether an actor may do something",
+            evaluate,
+        ),
+        route(Method::POST, "/access/v1/evaluations", Who::Workload, "decides several such questions", evaluate_all),
+        route(
+            Method::GET,
+            "/.well-known/authzen-configuration",
+            Who::Anyone,
+            "says where decisions are asked for",
+            configuration,
+        ),
+    ]
+}
+
+async fn evaluate(ask: Ask<Nothing, EvaluationBody>) -> Result<EvaluationAnswer, Refusal> {
+    answer(&ask.app, caller(&ask.caller)?, &ask.body).await
+}
+
+async fn answer(app: &App, caller: &Caller, question: &EvaluationBody) -> Result<EvaluationAnswer, Refusal> {
+    let EvaluationBody { subject, action, resource, context } = question;
+    let Some(actor) = actor_of(app, subject) else { return Ok(unknown(subject)) };
+    let resource = ((resource.kind.as_str(), resource.id.as_str()), &resource.properties);
+    let asked = Asked::read(actor, &action.name, resource.0, (resource.1, context))?;
+    match judge(app, caller, &asked).await {
+        Ok(judged) => Ok(EvaluationAnswer::of(&judged)),
+        // Who does not exist may do nothing.
+        Err(refusal) if refusal.kind == Kind::NotFound => Ok(EvaluationAnswer::error(refusal)),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+async fn evaluate_all(ask: Ask<Nothing, EvaluationsBody>) -> Result<EvaluationsAnswer, Refusal> {
+    let (body, caller) = (ask.body.clone(), caller(&ask.caller)?);
+    if body.evaluations.len() > EVALUATIONS_MAX {
+        let message = format!("more than {EVALUATIONS_MAX} questions");
+        return Err(Refusal::new(Kind::Limited, message).field("evaluations"));
+    }
+    let questions = match body.evaluations.is_empty() {
+        true => vec![PartialEvaluation::default()],
+        false => body.evaluations.clone(),
+    };
+    let is_one = body.evaluations.is_empty();
+    let mut answers = Vec::new();
+    for question in questions {
+        let answered = match whole(&body, question) {
+            Ok(question) => answer(&ask.app, caller, &question).await,
+            Err(refusal) => Err(refusal),
+        };
+        let answer = match answered {
+            Err(refusal) if is_one => return Err(refusal),
+            // One that cannot be decided is denied, and the others go on.
+            Err(refusal) => EvaluationAnswer::error(refusal),
+            Ok(answer) => answer,
+        };
+        let is_last = match body.options.evaluations_semantic {
+            Semantic::ExecuteAll => false,
+            Semantic::DenyOnFirstDeny => !answer.decision,
+            Semantic::PermitOnFirstPermit => answer.decision,
+        };
+        answers.push(answer);
+        if is_last {
+            break;
+        }
+    }
+    match answers.pop() {
+        Some(EvaluationAnswer { decision, context }) if is_one => {
+            Ok(EvaluationsAnswer { decision: Some(decision), context: Some(context), evaluations: Vec::new() })
+        }
+        last => {
+            answers.extend(last);
+            Ok(EvaluationsAnswer { decision: None, context: None, evaluations: answers })
+        }
+    }
+}
+
+/// A question with what is said for all.
+fn whole(all: &EvaluationsBody, one: PartialEvaluation) -> Result<EvaluationBody, Refusal> {
+    let missing = |field: &str| Refusal::new(Kind::Malformed, format!("missing field `{field}`")).field(field);
+    Ok(EvaluationBody {
+        subject: one.subject.or_else(|| all.subject.clone()).ok_or_else(|| missing("subject"))?,
+        action: one.action.or_else(|| all.action.clone()).ok_or_else(|| missing("action"))?,
+        resource: one.resource.or_else(|| all.resource.clone()).ok_or_else(|| missing("resource"))?,
+        context: if one.context.is_null() { all.context.clone() } else { one.context },
+    })
+}
+
+async fn configuration(ask: Ask) -> Result<AuthzenMetadata, Refusal> {
+    let at = format!("https://{}", ask.authority);
+    Ok(AuthzenMetadata {
+        access_evaluation_endpoint: format!("{at}/access/v1/evaluation"),
+        access_evaluations_endpoint: format!("{at}/access/v1/evaluations"),
+        policy_decision_point: at,
+    })
+}
+
+/// The actor that a subject is. What is none is nobody who may do anything.
+fn actor_of(app: &App, subject: &Entity) -> Option<ActorRef> {
+    if subject.kind != ACTOR {
+        return None;
+    }
+    if let Ok(id) = SpiffeId::parse(&subject.id) {
+        return match app.templates.read(&id) {
+            Some(Named::Actor(_, actor)) if id.trust_domain() == app.trust_domain => Some(actor),
+            _ => None,
+        };
+    }
+    subject.id.parse().ok()
+}
+
+fn unknown(subject: &Entity) -> EvaluationAnswer {
+    let message = match subject.kind.as_str() {
+        ACTOR => "the subject is no actor of this trust domain",
+        _ => "subjects are of the type `actor`",
+    };
+    EvaluationAnswer::error(Refusal::new(Kind::NotFound, message).field("subject"))
+}
+
+/// Rows for workloads and administrators always have one.
+fn caller(caller: &Option<Caller>) -> Result<&Caller, Refusal> {
+    caller.as_ref().ok_or_else(|| Refusal::new(Kind::Bug, "a question without a caller"))
+}
+
+impl EvaluationAnswer {
+    fn of(judged: &Judged) -> Self {
+        Self { decision: judged.decision.allowed, context: AnswerContext::Decided(VerdictsView::of(judged)) }
+    }
+
+    fn error(error: Refusal) -> Self {
+        Self { decision: false, context: AnswerContext::Error { error } }
+    }
+}

@@ -1,0 +1,291 @@
+//! Delegations: what users, and actors, have others do for them; and the actors that actors spawn.
+
+use super::actor::ActorView;
+use super::list::{Listed, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+use super::object::Done;
+use crate::app::App;
+use crate::judge::{Asked, judge};
+use crate::route::{Ask, Nothing, Route, route};
+use crate::who::Who;
+use credence_model::caller::Caller;
+use credence_model::command::{Answer, Command};
+use credence_model::delegation::{Delegation, Grantee, Grantor, Lapse, Terms};
+use credence_model::id::{ActorId, ActorRef, ClassName, ClassRef, DelegationId, Namespace};
+use credence_model::label::Labels;
+use credence_model::lineage::Lineage;
+use credence_model::permission::Permission;
+use credence_model::refusal::{Kind, Refusal};
+use credence_model::spiffe_id::SpiffeId;
+use credence_model::state::State;
+use credence_model::template::Named;
+use credence_model::time::Timestamp;
+use credence_model::user::User;
+use http::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// How long a delegation lasts if nothing is said, in seconds.
+pub const TTL_SECS_DEFAULT: u64 = 3_600;
+
+/// A delegation as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DelegationView {
+    /// What was delegated.
+    #[serde(flatten)]
+    pub delegation: Delegation,
+    /// Why it counts for nothing now, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lapse: Option<Lapse>,
+}
+
+/// Something is to be delegated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrantBody {
+    /// To whom.
+    pub to: Grantee,
+    /// What is allowed.
+    pub allow: Vec<Permission>,
+    /// The user who delegates; whoever asks, if missing. An administrator who names another is on record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// Only to actors that act in this session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// What for, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub purpose: String,
+    /// When it begins; now if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// How long it lasts from then on, in seconds; an hour if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_secs: Option<u64>,
+    /// How often it may be used; as often as wanted if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u64>,
+}
+
+/// What is to be narrower; what is missing stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NarrowBody {
+    /// What is allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<Permission>>,
+    /// Only to actors that act in this session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// How often it may be used, what was used counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u64>,
+}
+
+/// Why a delegation is revoked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RevokeBody {
+    /// In words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// An actor wants another one below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SpawnBody {
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its class.
+    pub class: ClassName,
+    /// A proposed id; generated if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ActorId>,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// What is delegated to it; nothing if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Permission>,
+    /// How long that lasts, in seconds; an hour if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_secs: Option<u64>,
+    /// What for, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub purpose: String,
+}
+
+/// Which delegations to list.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DelegationQuery {
+    /// Only those of the user of this issuer …
+    issuer: Option<String>,
+    /// … and name.
+    subject: Option<String>,
+    /// Only those that count now.
+    #[serde(default)]
+    in_force: bool,
+    /// Most items in the page.
+    limit: Option<usize>,
+    /// What `next` of the page before said.
+    after: Option<DelegationId>,
+}
+
+pub(crate) fn routes() -> Vec<Route> {
+    const ONE: &str = "/v1/delegations/{id}";
+    vec![
+        route(Method::GET, "/v1/delegations", Who::Admin, "lists delegations", list),
+        route(Method::POST, "/v1/delegations", Who::Admin, "delegates something", grant),
+        route(Method::GET, ONE, Who::Admin, "shows a delegation", read),
+        route(Method::POST, "/v1/delegations/{id}/narrow", Who::Admin, "makes a delegation narrower", narrow),
+        route(Method::POST, "/v1/delegations/{id}/revoke", Who::Admin, "revokes a delegation", revoke),
+        route(Method::POST, "/v1/children", Who::Workload, "creates an actor below the calling one", spawn),
+    ]
+}
+
+async fn list(ask: Ask<DelegationQuery>) -> Result<Listed<DelegationView>, Refusal> {
+    let DelegationQuery { issuer, subject, in_force, limit, after } = ask.query;
+    let limit = limit.unwrap_or(PAGE_ITEMS_DEFAULT);
+    if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
+        return Err(Refusal::new(Kind::Malformed, format!("{limit} is not from 1 to {PAGE_ITEMS_MAX}")).field("limit"));
+    }
+    let now = ask.app.clock.now();
+    let look = move |state: &State| {
+        let is_meant = |delegation: &&Delegation| {
+            let user = match &delegation.by {
+                Grantor::User(user) => Some(user),
+                Grantor::Actor(_) => None,
+            };
+            let is_of = |wanted: &Option<String>, of: fn(&User) -> &String| {
+                wanted.as_ref().is_none_or(|wanted| user.map(of) == Some(wanted))
+            };
+            is_of(&issuer, |user| &user.issuer)
+                && is_of(&subject, |user| &user.subject)
+                && !(in_force && delegation.lapse(now).is_some())
+                && after.is_none_or(|after| delegation.id > after)
+        };
+        let mut items: Vec<_> = state.delegations.all().filter(is_meant).take(limit + 1).cloned().collect();
+        let is_more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| is_more).map(|last| last.id.to_string());
+        Listed { items: items.into_iter().map(|delegation| DelegationView::of(delegation, now)).collect(), next }
+    };
+    ask.app.cell.read(look).await
+}
+
+async fn grant(ask: Ask<Nothing, GrantBody>) -> Result<DelegationView, Refusal> {
+    let GrantBody { to, allow, user, session, purpose, not_before, ttl_secs, uses } = ask.body.clone();
+    let user = user.map_or_else(|| own(&ask), Ok)?;
+    let not_before = not_before.unwrap_or_else(|| ask.app.clock.now());
+    let expires_at = not_before.plus_secs(ttl_secs.unwrap_or(TTL_SECS_DEFAULT));
+    let terms = Terms { allow, session, purpose, not_before, expires_at, uses };
+    granted(&ask, Command::GrantDelegation { by: Grantor::User(user), to, terms }).await
+}
+
+async fn read(ask: Ask) -> Result<DelegationView, Refusal> {
+    find(&ask.app, ask.path("id")?).await
+}
+
+async fn narrow(ask: Ask<Nothing, NarrowBody>) -> Result<DelegationView, Refusal> {
+    let id: DelegationId = ask.path("id")?;
+    let old = find(&ask.app, id).await?.delegation.terms;
+    let NarrowBody { allow, session, expires_at, uses } = ask.body.clone();
+    let terms = Terms {
+        allow: allow.unwrap_or(old.allow),
+        session: session.or(old.session),
+        expires_at: expires_at.unwrap_or(old.expires_at),
+        uses: uses.or(old.uses),
+        ..old
+    };
+    granted(&ask, Command::NarrowDelegation { delegation: id, of: None, terms }).await
+}
+
+async fn revoke(ask: Ask<Nothing, RevokeBody>) -> Result<Done, Refusal> {
+    let (delegation, reason) = (ask.path("id")?, ask.body.reason.clone());
+    ask.submit(Command::RevokeDelegation { delegation, of: None, reason }).await?;
+    Ok(Done {})
+}
+
+/// A child is created only if its parent may spawn it at this moment, and has only what its parent delegates to it.
+async fn spawn(ask: Ask<Nothing, SpawnBody>) -> Result<ActorView, Refusal> {
+    let SpawnBody { namespace, class, id, labels, allow, ttl_secs, purpose } = ask.body.clone();
+    let parent = acting(&ask)?;
+    let class = ClassRef { namespace, class };
+    if parent.namespace != class.namespace {
+        let message = format!("actor {parent} spawns in its own namespace");
+        return Err(Refusal::new(Kind::Denied, message).field("namespace"));
+    }
+    may_spawn(&ask, &parent, &class).await?;
+    let lineage = Lineage { parent: Some(parent.clone()), ..Lineage::default() };
+    let child = match ask.submit(Command::SpawnActor { class, id, labels, lineage }).await?.answer {
+        Answer::Actor { actor, .. } => actor,
+        _ => return Err(Refusal::new(Kind::Bug, "spawning an actor was answered with something else")),
+    };
+    if !allow.is_empty() {
+        let not_before = ask.app.clock.now();
+        let expires_at = not_before.plus_secs(ttl_secs.unwrap_or(TTL_SECS_DEFAULT));
+        let terms = Terms { allow, session: None, purpose, not_before, expires_at, uses: None };
+        let (by, to) = (Grantor::Actor(parent), Grantee::Actor(child.clone()));
+        granted(&ask, Command::GrantDelegation { by, to, terms }).await?;
+    }
+    super::actor::find(&ask.app, child).await
+}
+
+async fn may_spawn(ask: &Ask<Nothing, SpawnBody>, parent: &ActorRef, class: &ClassRef) -> Result<(), Refusal> {
+    let caller = ask.caller.clone().unwrap_or(Caller::System);
+    let asked = Asked::read(parent.clone(), "spawn", ("class", &class.to_string()), (&Value::Null, &Value::Null))?;
+    let judged = judge(&ask.app, &caller, &asked).await?;
+    let Some(denial) = judged.decision.denials().next() else { return Ok(()) };
+    let refusal = Refusal::new(Kind::Denied, format!("{} (decision {})", denial.why, judged.id));
+    let missing = denial.missing.as_ref().map(|missing| format!("Ask {} for `{}`", missing.who, missing.permission));
+    Err(match missing {
+        Some(hint) => refusal.hint(hint),
+        None => refusal,
+    })
+}
+
+/// The actor that calls.
+fn acting<B>(ask: &Ask<Nothing, B>) -> Result<ActorRef, Refusal> {
+    let id = match &ask.caller {
+        Some(Caller::Svid { id }) => Some(id),
+        _ => None,
+    };
+    match id.and_then(|id| ask.app.templates.read(id)) {
+        Some(Named::Actor(_, actor)) => Ok(actor),
+        _ => Err(Refusal::new(Kind::Denied, "only an actor has children").hint("Create an actor with POST /v1/actors")),
+    }
+}
+
+/// Whoever asks, as a user: by the trust domain that authenticated it.
+fn own<B>(ask: &Ask<Nothing, B>) -> Result<User, Refusal> {
+    let subject = match &ask.caller {
+        Some(Caller::Local { uid }) => format!("uid:{uid}"),
+        Some(Caller::Svid { id }) => SpiffeId::to_string(id),
+        _ => return Err(Refusal::new(Kind::Denied, "only a person delegates")),
+    };
+    Ok(User { issuer: format!("spiffe://{}", ask.app.trust_domain), subject })
+}
+
+async fn granted<B>(ask: &Ask<Nothing, B>, command: Command) -> Result<DelegationView, Refusal> {
+    match ask.submit(command).await?.answer {
+        Answer::Delegation { delegation, .. } => find(&ask.app, delegation).await,
+        _ => Err(Refusal::new(Kind::Bug, "delegating was answered with something else")),
+    }
+}
+
+async fn find(app: &App, id: DelegationId) -> Result<DelegationView, Refusal> {
+    let found = app.cell.read(move |state| state.delegations.get(&id).cloned()).await?;
+    let found = found.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no delegation {id}")))?;
+    Ok(DelegationView::of(found, app.clock.now()))
+}
+
+impl DelegationView {
+    fn of(delegation: Delegation, now: Timestamp) -> Self {
+        Self { lapse: delegation.lapse(now), delegation }
+    }
+}

@@ -1,0 +1,264 @@
+//! Delegations and decisions over HTTP: AuthZEN, and what bad questions get.
+
+use crate::house::House;
+use crate::node_client::{Node, ended, held};
+use serde_json::{Value, json};
+
+const ADA: &str = "https://login.example.org";
+
+/// A class that may submit 500 and spawn itself, with actors of Ada and Bob.
+async fn house() -> House {
+    let house = House::furnished().await;
+    let admin = house.admin();
+    let spec = json!({
+        "owner": "finance@example.org", "runtime": { "command": ["agent"] },
+        "permissions": {
+            "allow": ["tool expenses/submit when amount <= 500 EUR", "spawn finance/expenses"],
+            "delegation": { "required": true }, "spawn": { "maxDepth": 2, "maxChildren": 1 },
+        },
+    });
+    let class = json!({ "metadata": { "namespace": "finance", "name": "expenses" }, "spec": spec });
+    admin.put("/v1/classes/finance/expenses", &class).await.ok();
+    admin.post("/v1/classes/finance/expenses/consent", &json!({})).await.ok();
+    for (id, subject) in [("ada-1", "ada"), ("bob-1", "bob")] {
+        let user = json!({ "issuer": ADA, "subject": subject });
+        let body = json!({ "namespace": "finance", "class": "expenses", "id": id, "user": user });
+        admin.post("/v1/actors", &body).await.ok();
+    }
+    house
+}
+
+async fn grant(house: &House, allow: &[&str], more: Value) -> Value {
+    let mut body = json!({
+        "to": { "actor": { "namespace": "finance", "actor": "ada-1" } },
+        "allow": allow, "user": { "issuer": ADA, "subject": "ada" },
+    });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    house.admin().post("/v1/delegations", &body).await.ok()
+}
+
+fn submit(actor: &str, amount: Value) -> Value {
+    json!({
+        "subject": { "type": "actor", "id": actor }, "action": { "name": "call" },
+        "resource": { "type": "tool", "id": "expenses/submit" },
+        "context": { "amount": amount, "currency": "EUR" },
+    })
+}
+
+async fn decided(house: &House, question: &Value) -> Value {
+    house.admin().post("/access/v1/evaluation", question).await.ok()
+}
+
+#[tokio::test]
+async fn a_question_is_decided_recorded_and_found_again() {
+    let house = house().await;
+    grant(&house, &["tool expenses/submit when amount <= 200 EUR"], json!({})).await;
+    assert_eq!(decided(&house, &submit("finance/ada-1", json!(150))).await["decision"], true);
+    let spiffe_id = "spiffe://test.internal/ns/finance/agent/expenses/actor/ada-1";
+    assert_eq!(decided(&house, &submit(spiffe_id, json!(150))).await["decision"], true, "by its SPIFFE ID");
+    let denied = decided(&house, &submit("finance/ada-1", json!(300))).await;
+    assert_eq!(denied["decision"], false, "{denied}");
+    let denying: Vec<_> =
+        denied["context"]["verdicts"].as_array().unwrap().iter().filter(|v| v["allowed"] == false).collect();
+    assert_eq!(denying[0]["layer"], "delegation");
+    assert_eq!(denying[0]["missing"]["permission"], "tool expenses/submit when amount <= 300 EUR");
+    let id = denied["context"]["decision_id"].as_str().unwrap();
+    let found = house.admin().get(&format!("/v1/decisions/{id}")).await.ok();
+    assert_eq!(
+        (found["decided"]["allowed"].clone(), found["decided"]["resource"].clone()),
+        (json!(false), json!("tool/expenses/submit"))
+    );
+    assert!(!found.to_string().contains("300,"), "what the request said beside it is not recorded");
+    let entry = house.log().await.pop().unwrap();
+    assert_eq!(
+        (entry["event"]["type"].clone(), entry["caller"].clone()),
+        (json!("decided"), json!({ "local": { "uid": 0 } })),
+        "{entry}"
+    );
+    assert_eq!(house.admin().get("/v1/decisions/01jdvarh8000000000000000ab").await.refused()["kind"], "not_found");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_class_records_as_many_decisions_that_allow_as_it_says() {
+    let house = house().await;
+    let admin = house.admin();
+    let spec =
+        json!({ "owner": "x", "permissions": { "allow": ["tool a/b"], "record": { "allowedOneIn": 1_000_000 } } });
+    let class = json!({ "metadata": { "namespace": "finance", "name": "quiet" }, "spec": spec });
+    admin.put("/v1/classes/finance/quiet", &class).await.ok();
+    admin.post("/v1/classes/finance/quiet/consent", &json!({})).await.ok();
+    admin.post("/v1/actors", &json!({ "namespace": "finance", "class": "quiet", "id": "q-1" })).await.ok();
+    let before = house.log().await.len();
+    let question = |tool: &str| {
+        json!({
+            "subject": { "type": "actor", "id": "finance/q-1" }, "action": { "name": "call" },
+            "resource": { "type": "tool", "id": tool },
+        })
+    };
+    assert_eq!(decided(&house, &question("a/b")).await["decision"], true);
+    assert_eq!(house.log().await.len(), before, "one in a million");
+    assert_eq!(decided(&house, &question("a/c")).await["decision"], false);
+    assert_eq!(house.log().await.len(), before + 1, "a denial always");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_is_no_question_is_refused_and_who_is_unknown_may_do_nothing() {
+    let house = house().await;
+    let admin = house.admin();
+    let change = |path: &str, value: Value| {
+        let mut question = submit("finance/ada-1", json!(1));
+        *question.pointer_mut(path).unwrap() = value;
+        question
+    };
+    for (question, field) in [
+        (json!({ "action": { "name": "call" }, "resource": { "type": "tool", "id": "a" } }), "body"),
+        (change("/subject", json!({ "type": "actor" })), "subject"),
+        (change("/action/name", json!(7)), "action.name"),
+        (change("/action/name", json!("Call")), "action.name"),
+        (change("/resource/id", json!("expenses/../submit")), "resource.id"),
+        (change("/resource/id", json!("expenses/*")), "resource.id"),
+        (change("/resource/id", json!("expenses/subm\u{0456}t")), "resource.id"),
+        (change("/resource/id", json!("expenses%2fsubmit")), "resource.id"),
+        (change("/resource/type", json!("Tool")), "resource.type"),
+        (change("/context", json!([1])), "context"),
+        (change("/context", (0..9).fold(json!({}), |inner, _| json!({ "a": inner }))), "context"),
+        (change("/context", json!({ "text": "x".repeat(70_000) })), "context"),
+    ] {
+        let error = admin.post("/access/v1/evaluation", &question).await.refused();
+        assert_eq!((&error["kind"], &error["field"]), (&json!("malformed"), &json!(field)), "{error}");
+    }
+    let twice = br#"{"subject":{"type":"actor","id":"finance/ada-1","id":"finance/bob-1"},"action":{"name":"call"},"resource":{"type":"tool","id":"a"}}"#;
+    let json = [("content-type", "application/json")];
+    let error = admin.send("POST", "/access/v1/evaluation", &json, twice).await.refused();
+    assert!(error["message"].as_str().unwrap().contains("`id` appears twice"), "{error}");
+    for subject in [
+        json!({ "type": "user", "id": "ada" }),
+        json!({ "type": "actor", "id": "finance/absent" }),
+        json!({ "type": "actor", "id": "spiffe://elsewhere/ns/finance/agent/expenses/actor/ada-1" }),
+    ] {
+        let answer = decided(&house, &change("/subject", subject.clone())).await;
+        assert_eq!(
+            (&answer["decision"], &answer["context"]["error"]["kind"]),
+            (&json!(false), &json!("not_found")),
+            "{subject}"
+        );
+    }
+    let with_more = change("/subject", json!({ "type": "actor", "id": "finance/bob-1", "unknown": 1 }));
+    assert_eq!(decided(&house, &with_more).await["decision"], false, "members that are not known are ignored");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn nobody_is_another_by_saying_so() {
+    let house = house().await;
+    grant(&house, &["tool expenses/submit"], json!({})).await;
+    let body = submit("finance/bob-1", json!(1)).to_string();
+    for (name, value) in [
+        ("x-forwarded-client-cert", "By=x;URI=spiffe://test.internal/ns/finance/agent/expenses/actor/ada-1"),
+        ("x-actor", "finance/ada-1"),
+    ] {
+        let headers = [("content-type", "application/json"), (name, value)];
+        let answer = house.admin().send("POST", "/access/v1/evaluation", &headers, body.as_bytes()).await.ok();
+        assert_eq!(answer["decision"], false, "{name}");
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn several_questions_are_gone_through_as_they_say() {
+    let house = house().await;
+    grant(&house, &["tool expenses/submit when amount <= 200 EUR"], json!({})).await;
+    let amount = |amount: Value| json!({ "context": { "amount": amount, "currency": "EUR" } });
+    let ask = async |semantic: &str, evaluations: Value| {
+        let mut question = submit("finance/ada-1", json!(1));
+        question["evaluations"] = evaluations;
+        question["options"] = json!({ "evaluations_semantic": semantic });
+        let answer = house.admin().post("/access/v1/evaluations", &question).await.ok();
+        answer["evaluations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["decision"].as_bool().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let mixed = json!([amount(json!(300)), amount(json!(100)), { "resource": { "type": "tool", "id": "a//b" } }, amount(json!("100")), {}]);
+    assert_eq!(ask("execute_all", mixed.clone()).await, [false, true, false, false, true]);
+    assert_eq!(ask("deny_on_first_deny", mixed.clone()).await, [false]);
+    assert_eq!(ask("permit_on_first_permit", mixed).await, [false, true]);
+    let single = house.admin().post("/access/v1/evaluations", &submit("finance/ada-1", json!(1))).await.ok();
+    assert_eq!((&single["decision"], single.get("evaluations")), (&json!(true), None));
+    let many: Vec<_> = (0..65).map(|_| json!({})).collect();
+    let error = house.admin().post("/access/v1/evaluations", &json!({ "evaluations": many })).await.refused();
+    assert_eq!(error["kind"], "limited");
+    let metadata = house.admin().get("/.well-known/authzen-configuration").await.ok();
+    assert!(metadata["access_evaluation_endpoint"].as_str().unwrap().ends_with("/access/v1/evaluation"));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_use_is_counted_once_however_many_ask_at_once() {
+    let house = house().await;
+    grant(&house, &["tool expenses/submit"], json!({ "uses": 5 })).await;
+    let question = submit("finance/ada-1", json!(1));
+    let (asked, question) = (&house, &question);
+    let all = futures_util::future::join_all((0..20).map(|_| async move {
+        let answer = asked.admin().post("/access/v1/evaluation", question).await;
+        if answer.status == 200 { answer.ok()["decision"] == true } else { false }
+    }));
+    assert_eq!(all.await.into_iter().filter(|allowed| *allowed).count(), 5);
+    let list = house.admin().get("/v1/delegations").await.ok();
+    assert_eq!((&list["items"][0]["used"], &list["items"][0]["lapse"]), (&json!(5), &json!("used_up")));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_actor_spawns_within_its_permission_and_its_child_has_less() {
+    let house = house().await;
+    grant(&house, &["tool expenses/submit when amount <= 200 EUR", "spawn finance/expenses"], json!({})).await;
+    let node = Node::join(&house, "alpha").await;
+    let mut line = node.attach(&house, &["w1", "w2"], Vec::new()).await;
+    let mut clients = Vec::new();
+    for id in ["ada-1", "bob-1"] {
+        house.admin().post(&format!("/v1/actors/finance/{id}/resume"), &json!({})).await.ok();
+        let bind = line.run().await;
+        let (_, identity) = line.identity(&house, &bind);
+        clients.push((house.showing(&identity), bind));
+    }
+    let [(ada, bound), (bob, _)] = &clients[..] else { panic!("two actors") };
+    let child = json!({
+        "namespace": "finance", "class": "expenses", "id": "child",
+        "allow": ["tool expenses/submit when amount <= 50 EUR"],
+    });
+    let error = bob.post("/v1/children", &child).await.refused();
+    assert_eq!(error["kind"], "denied");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("what bob of https://login.example.org delegated does not allow `spawn finance/expenses`"),
+        "{error}"
+    );
+    ada.post("/v1/children", &child).await.ok();
+    assert_eq!(decided(&house, &submit("finance/child", json!(50))).await["decision"], true);
+    let denied = decided(&house, &submit("finance/child", json!(60))).await;
+    assert_eq!(denied["decision"], false, "{denied}");
+    let again = json!({ "namespace": "finance", "class": "expenses", "id": "second" });
+    assert_eq!(ada.post("/v1/children", &again).await.refused()["kind"], "limited", "one child at a time");
+    let other = json!({ "namespace": "other", "class": "expenses" });
+    assert_eq!(ada.post("/v1/children", &other).await.refused()["kind"], "denied");
+    assert_eq!(
+        house.admin().post("/v1/children", &child).await.refused()["kind"],
+        "denied",
+        "an administrator is no actor"
+    );
+    let delegation = house.admin().get("/v1/delegations?subject=ada").await.ok()["items"][0]["id"].clone();
+    let revoke = format!("/v1/delegations/{}/revoke", delegation.as_str().unwrap());
+    house.admin().post(&revoke, &json!({})).await.ok();
+    assert_eq!(decided(&house, &submit("finance/child", json!(1))).await["decision"], false, "at once");
+    line.say(ended(held(bound), Vec::new())).await;
+    line.heartbeat().await;
+    assert_eq!(ada.post("/access/v1/evaluation", &submit("finance/ada-1", json!(1))).await.refused()["kind"], "stale");
+    house.close().await;
+}
