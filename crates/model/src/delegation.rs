@@ -19,6 +19,8 @@ use std::fmt;
 pub const ALLOW_MAX: usize = 64;
 /// Most delegations of one grantor that are not over.
 pub const PER_GRANTOR_MAX: usize = 1_000;
+/// Most of them that are remembered, those that are over included.
+pub const REMEMBERED_PER_GRANTOR_MAX: usize = 10_000;
 /// Longest purpose, in bytes.
 pub const PURPOSE_BYTES_MAX: usize = LINE_BYTES_MAX;
 /// How long a delegation that is over is remembered, in seconds.
@@ -143,6 +145,11 @@ impl Delegation {
         } else {
             None
         }
+    }
+
+    /// When it is over, at the latest.
+    pub fn ends_at(&self) -> Timestamp {
+        self.revoked.as_ref().map_or(self.terms.expires_at, |revoked| revoked.at.min(self.terms.expires_at))
     }
 
     /// Whether it can never count again.

@@ -7,7 +7,9 @@ use crate::actor::{Actor, ActorState};
 use crate::class::Class;
 use crate::command::{Answer, REASON_BYTES_MAX, Take};
 use crate::decided::{Decided, VERDICTS_MAX, WHY_BYTES_MAX};
-use crate::delegation::{Delegation, Grantee, Grantor, PER_GRANTOR_MAX, REMEMBERED_SECS, Terms};
+use crate::delegation::{
+    Delegation, Grantee, Grantor, PER_GRANTOR_MAX, REMEMBERED_PER_GRANTOR_MAX, REMEMBERED_SECS, Terms,
+};
 use crate::event::{Event, PermissionEvent};
 use crate::id::{ActorRef, DelegationId};
 use crate::refusal::{Kind, Refusal};
@@ -38,10 +40,18 @@ pub(super) fn grant(
         user.validate("by")?;
     }
     terms.validate(moment.now, secs_max(class))?;
-    let living = state.delegations.granted_by(by).filter(|delegation| !delegation.is_over(moment.now)).count();
+    let (mut all, mut living) = (0, 0);
+    for delegation in state.delegations.granted_by(by) {
+        all += 1;
+        living += usize::from(!delegation.is_over(moment.now));
+    }
     if living >= PER_GRANTOR_MAX {
         let message = format!("{by} has {PER_GRANTOR_MAX} delegations that are not over");
         return Err(Refusal::new(Kind::Limited, message).hint("Revoke one first"));
+    }
+    if all >= REMEMBERED_PER_GRANTOR_MAX {
+        let message = format!("{by} has granted {REMEMBERED_PER_GRANTOR_MAX} delegations within a week");
+        return Err(Refusal::new(Kind::Limited, message).hint("One that is over is forgotten after seven days"));
     }
     let id = DelegationId::generate(moment.now, draw(moment.entropy, 0));
     let delegation = Delegation {
@@ -165,13 +175,7 @@ pub(super) fn take(
 
 /// What nobody needs to remember any more.
 pub(super) fn forget(state: &State, now: Timestamp) -> Option<Event> {
-    let is_old = |delegation: &&Delegation| {
-        let over_at = delegation.revoked.as_ref().map_or(delegation.terms.expires_at, |revoked| revoked.at);
-        over_at.plus_secs(REMEMBERED_SECS) <= now
-    };
-    // Ids are in the order of their time, so what is old stands at the beginning.
-    let delegations: Vec<_> =
-        state.delegations.all().take(FORGOTTEN_MAX).filter(is_old).map(|delegation| delegation.id).collect();
+    let delegations: Vec<_> = state.delegations.over_by(now.minus_secs(REMEMBERED_SECS)).take(FORGOTTEN_MAX).collect();
     (!delegations.is_empty()).then_some(Event::Permission(PermissionEvent::DelegationsForgotten { delegations }))
 }
 

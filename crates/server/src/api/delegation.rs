@@ -1,7 +1,7 @@
 //! Delegations: what users, and actors, have others do for them; and the actors that actors spawn.
 
 use super::actor::ActorView;
-use super::list::{Listed, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+use super::list::{Listed, page};
 use super::object::Done;
 use crate::app::App;
 use crate::judge::{Asked, judge};
@@ -133,7 +133,7 @@ pub(crate) struct DelegationQuery {
     /// Most items in the page.
     limit: Option<usize>,
     /// What `next` of the page before said.
-    after: Option<DelegationId>,
+    after: Option<String>,
 }
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -150,32 +150,21 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn list(ask: Ask<DelegationQuery>) -> Result<Listed<DelegationView>, Refusal> {
     let DelegationQuery { issuer, subject, in_force, limit, after } = ask.query;
-    let limit = limit.unwrap_or(PAGE_ITEMS_DEFAULT);
-    if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
-        return Err(Refusal::new(Kind::Malformed, format!("{limit} is not from 1 to {PAGE_ITEMS_MAX}")).field("limit"));
-    }
     let now = ask.app.clock.now();
-    let look = move |state: &State| {
-        let is_meant = |delegation: &&Delegation| {
-            let user = match &delegation.by {
-                Grantor::User(user) => Some(user),
-                Grantor::Actor(_) => None,
-            };
-            let is_of = |wanted: &Option<String>, of: fn(&User) -> &String| {
-                wanted.as_ref().is_none_or(|wanted| user.map(of) == Some(wanted))
-            };
-            is_of(&issuer, |user| &user.issuer)
-                && is_of(&subject, |user| &user.subject)
-                && !(in_force && delegation.lapse(now).is_some())
-                && after.is_none_or(|after| delegation.id > after)
+    let view = move |_: &State, delegation: &Delegation| {
+        let user = match &delegation.by {
+            Grantor::User(user) => Some(user),
+            Grantor::Actor(_) => None,
         };
-        let mut items: Vec<_> = state.delegations.all().filter(is_meant).take(limit + 1).cloned().collect();
-        let is_more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().filter(|_| is_more).map(|last| last.id.to_string());
-        Listed { items: items.into_iter().map(|delegation| DelegationView::of(delegation, now)).collect(), next }
+        let is_of = |wanted: &Option<String>, of: fn(&User) -> &String| {
+            wanted.as_ref().is_none_or(|wanted| user.map(of) == Some(wanted))
+        };
+        let is_meant = is_of(&issuer, |user| &user.issuer)
+            && is_of(&subject, |user| &user.subject)
+            && !(in_force && delegation.lapse(now).is_some());
+        is_meant.then(|| DelegationView::of(delegation.clone(), now))
     };
-    ask.app.cell.read(look).await
+    page(&ask.app, limit, after.as_deref(), |state| &state.delegations, view).await
 }
 
 async fn grant(ask: Ask<Nothing, GrantBody>) -> Result<DelegationView, Refusal> {

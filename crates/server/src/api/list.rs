@@ -3,7 +3,9 @@
 use crate::app::App;
 use credence_model::actor::Actor;
 use credence_model::actors::Actors;
-use credence_model::id::ActorRef;
+use credence_model::delegation::Delegation;
+use credence_model::delegations::Delegations;
+use credence_model::id::{ActorRef, DelegationId};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::state::State;
 use schemars::JsonSchema;
@@ -66,6 +68,15 @@ impl Ordered for Actors {
 
     fn from<'s>(&'s self, begin: Bound<ActorRef>) -> InOrder<'s, ActorRef, Actor> {
         Box::new(Actors::from(self, begin).map(|actor| (actor.actor.clone(), actor)))
+    }
+}
+
+impl Ordered for Delegations {
+    type Name = DelegationId;
+    type Item = Delegation;
+
+    fn from<'s>(&'s self, begin: Bound<DelegationId>) -> InOrder<'s, DelegationId, Delegation> {
+        Box::new(Delegations::from(self, begin).map(|delegation| (delegation.id, Cow::Borrowed(delegation))))
     }
 }
 

@@ -134,9 +134,17 @@ async fn a_node_that_does_not_read_is_asked_no_more_and_then_cut() {
     let large = vec!["x".repeat(16_000); 20];
     (0..20).for_each(|_| ask(json!({ "command": large, "timeout_ms": 60_000 })));
     strained.pass(Duration::ZERO).await;
-    while strained.hits("node_questions").await == unasked {
+    // A queue can be full only because its turn has not come: it is when it is still full after everybody had theirs.
+    let mut refused = unasked;
+    while refused == unasked && strained.hits("node_send_time").await == unsent {
         (0..50).for_each(|_| ask(json!({ "command": ["true"], "timeout_ms": 60_000 })));
+        strained.pass(Duration::ZERO).await;
+        let before = strained.hits("node_questions").await;
+        ask(json!({ "command": ["true"], "timeout_ms": 60_000 }));
+        strained.pass(Duration::ZERO).await;
+        refused = if strained.hits("node_questions").await > before { before } else { unasked };
     }
+    assert!(strained.hits("node_questions").await > unasked);
     strained.pass(secs(SEND_TIMEOUT_SECS)).await;
     for asked in asking {
         // Unavailable, or a conflict if the actor was known to be lost before it was asked: none is kept waiting.
