@@ -27,6 +27,7 @@ mod local_socket;
 mod manifest;
 mod model;
 mod node_stream;
+mod permission;
 mod raw;
 mod to_node;
 mod workload;
@@ -42,6 +43,7 @@ pub use local_socket::local_socket;
 pub use manifest::manifest;
 pub use model::{entry, spiffe_id, state};
 pub use node_stream::node_stream;
+pub use permission::permission;
 pub use to_node::to_node;
 pub use workload::workload;
 
@@ -77,6 +79,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "manifest", check: manifest },
     Target { name: "node_config", check: node_config },
     Target { name: "node_stream", check: node_stream },
+    Target { name: "permission", check: permission },
     Target { name: "process_stat", check: process_stat },
     Target { name: "request", check: request },
     Target { name: "server_config", check: server_config },
