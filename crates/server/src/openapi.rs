@@ -6,6 +6,7 @@ use http::Method;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// The whole document.
 pub(crate) fn document(routes: &[Route]) -> Value {
@@ -21,7 +22,7 @@ pub(crate) fn document(routes: &[Route]) -> Value {
             path.insert(route.method.as_str().to_ascii_lowercase(), operation);
         }
     }
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Credence control API",
@@ -30,7 +31,10 @@ pub(crate) fn document(routes: &[Route]) -> Value {
         },
         "paths": paths,
         "components": { "schemas": generator.take_definitions(true) },
-    })
+    });
+    // Whether members of JSON keep their order is for whatever else is linked to say.
+    document.sort_all_objects();
+    document
 }
 
 fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
@@ -66,12 +70,12 @@ fn path_parameters(path: &str) -> impl Iterator<Item = Value> {
 
 fn query_parameters(query: &schemars::Schema) -> Vec<Value> {
     let required = query.get("required").and_then(Value::as_array);
-    let properties = query.get("properties").and_then(Value::as_object).into_iter().flatten();
+    let properties: BTreeMap<_, _> = query.get("properties").and_then(Value::as_object).into_iter().flatten().collect();
     let parameter = |(name, schema): (&String, &Value)| {
         let required = required.is_some_and(|names| names.iter().any(|found| found == name));
         let mut schema = schema.clone();
         let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
         json!({ "name": name, "in": "query", "required": required, "schema": schema, "description": description })
     };
-    properties.map(parameter).collect()
+    properties.into_iter().map(parameter).collect()
 }
