@@ -1,7 +1,14 @@
-//! Decisions, from outside.
+//! Decisions and policies in Cedar, from outside.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
+mod cedar;
 mod decision;
 mod laws;
 mod world;

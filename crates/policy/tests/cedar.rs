@@ -1,0 +1,6 @@
+//! Policies in Cedar: which are taken and which are refused, what they come to, and that it is what Cedar comes to.
+
+mod compile;
+mod judge;
+mod limits;
+mod world;
