@@ -1,14 +1,18 @@
 //! Everything that a decision about one actor depends on, and nothing of any other actor: what a node holds of its own.
 
+use crate::policies::Policies;
 use credence_model::actor::{Actor, ActorState};
 use credence_model::class::ClassSpec;
 use credence_model::delegation::{Delegation, Grantee, Grantor};
-use credence_model::id::{ActorRef, ClassRef};
+use credence_model::id::{ActorRef, ClassRef, Digest};
 use credence_model::label::Labels;
 use credence_model::lineage::Lineage;
 use credence_model::permission::Permission;
 use credence_model::state::{State, class_ref};
 use std::sync::Arc;
+
+/// Where compiled policies are.
+pub type Compiled<'a> = &'a dyn Fn(&Digest) -> Option<Arc<Policies>>;
 
 /// What is known of an actor.
 #[derive(Debug, Clone)]
@@ -25,6 +29,10 @@ pub struct Brief {
     pub revision: u32,
     /// What that says.
     pub spec: Arc<ClassSpec>,
+    /// Digest of that.
+    pub digest: Digest,
+    /// Its Cedar policies, if it has any and they are compiled.
+    pub policies: Option<Arc<Policies>>,
     /// What the consent is limited to; to nothing less than the revision permits if empty.
     pub only: Vec<Permission>,
     /// Where it comes from.
@@ -45,13 +53,13 @@ pub enum Ancestor {
 }
 
 impl Brief {
-    /// What the registry says of an actor; `None` if there is none.
-    pub fn of(state: &State, actor: &ActorRef) -> Option<Self> {
+    /// What the registry says of an actor; `None` if there is none. `compiled` has the policies of revisions, by digest.
+    pub fn of(state: &State, actor: &ActorRef, compiled: Compiled) -> Option<Self> {
         let actor = state.actors.get(actor)?;
         let lineage = state.lineages.get(&actor.actor).cloned().unwrap_or_default();
         let in_force = state.class_of(&actor).and_then(|class| class.in_force());
         // The length of a chain is limited when it is made, so this ends.
-        let ancestor = |parent: &ActorRef| match Self::of(state, parent) {
+        let ancestor = |parent: &ActorRef| match Self::of(state, parent, compiled) {
             Some(brief) => Ancestor::Known(Box::new(brief)),
             None => Ancestor::Deleted(parent.clone()),
         };
@@ -62,12 +70,29 @@ impl Brief {
             barred: barred(state, &actor),
             revision: in_force.map_or(0, |(number, _)| number),
             spec: in_force.map(|(_, revision)| Arc::clone(&revision.spec)).unwrap_or_default(),
+            digest: in_force.map_or(Digest([0; 32]), |(_, revision)| revision.digest),
+            policies: in_force.and_then(|(_, revision)| compiled(&revision.digest)),
             only: in_force.map(|(_, revision)| revision.consent.only.clone()).unwrap_or_default(),
             delegations: delegations(state, &actor, &lineage),
             lineage,
             parent,
             actor: actor.actor.clone(),
         })
+    }
+}
+
+impl Brief {
+    /// The revisions, of the actor and its ancestors, whose Cedar policies have to be compiled before anything of them is
+    /// permitted.
+    pub fn uncompiled(&self) -> Vec<(Digest, Arc<ClassSpec>)> {
+        let mut all = match &self.parent {
+            Some(Ancestor::Known(parent)) => parent.uncompiled(),
+            Some(Ancestor::Deleted(_)) | None => Vec::new(),
+        };
+        if self.policies.is_none() && !self.spec.permissions.cedar.is_empty() {
+            all.push((self.digest, Arc::clone(&self.spec)));
+        }
+        all
     }
 }
 

@@ -6,7 +6,6 @@ use crate::verdict::{Layer, Verdict};
 use credence_model::budget::Taken;
 use credence_model::command::Take;
 use credence_model::id::{ActorRef, DelegationId, Digest};
-use credence_model::permission::Permission;
 use credence_model::permission::condition::Attribute;
 use credence_model::permission::decimal::Decimal;
 use credence_model::permission::obligation::{Budget, Counted, Obligation};
@@ -78,14 +77,14 @@ impl Decision {
             return;
         }
         let mut short = None;
-        for Allowing { permission, delegation } in allowing {
+        for Allowing { text, with, delegation } in allowing {
             let source = delegation.as_ref().map_or_else(|| brief.class.to_string(), |found| found.id.to_string());
-            match budgets(brief, &source, &permission, question, spent) {
+            match budgets(brief, (&source, &text), &with, question, spent) {
                 Ok(budgets) => {
                     self.using.budgets.extend(budgets);
                     let counted = delegation.filter(|found| found.terms.uses.is_some()).map(|found| found.id);
                     self.using.delegations.extend(counted);
-                    let duties = permission.with.iter().map(ToString::to_string);
+                    let duties = with.iter().map(ToString::to_string);
                     self.obligations.extend(duties);
                     self.obligations.sort();
                     self.obligations.dedup();
@@ -102,29 +101,33 @@ impl Decision {
 /// What a permission takes from its budgets, or why there is not enough left.
 fn budgets(
     brief: &Brief,
-    source: &str,
-    permission: &Permission,
+    of: (&str, &str),
+    with: &[Obligation],
     question: &Question,
     spent: Spent,
 ) -> Result<Vec<Take>, String> {
-    let budgets = permission.with.iter().filter_map(|duty| match duty {
+    let budgets = with.iter().filter_map(|duty| match duty {
         Obligation::Budget(budget) => Some(budget),
         Obligation::Log | Obligation::StepUp => None,
     });
-    budgets.map(|budget| take(brief, source, permission, budget, question, spent)).collect()
+    budgets.map(|budget| take(brief, of, budget, question, spent)).collect()
 }
 
 fn take(
     brief: &Brief,
-    source: &str,
-    permission: &Permission,
+    (source, text): (&str, &str),
     budget: &Budget,
     question: &Question,
     spent: Spent,
 ) -> Result<Take, String> {
-    let amount =
-        amount(budget, question).ok_or_else(|| format!("the request does not say what it takes of `{permission}`"))?;
-    let key = Digest::of(format!("{source}\n{permission}\n{}", budget.per as u8).as_bytes());
+    let silent = || format!("the request does not say what it takes of `{text}`");
+    let amount = amount(budget, question).ok_or_else(silent)?;
+    // Not the limit, nor what it is about: whoever makes a permission narrower does not give anew what was used up.
+    let counted = match &budget.of {
+        Counted::Calls => "calls",
+        Counted::Amount(currency) => currency.as_str(),
+    };
+    let key = Digest::of(format!("{source}\n{counted}\n{}", budget.per as u8).as_bytes());
     let since_secs = budget.since_secs(question.at);
     let before = spent(&brief.actor, key, since_secs);
     match before.plus(amount).filter(|sum| *sum <= budget.most) {
@@ -132,7 +135,7 @@ fn take(
             let taken = Taken { budget: key, since_secs, amount: amount.ten_thousandths() };
             Ok(Take { taken, most: budget.most.ten_thousandths() })
         }
-        None => Err(format!("{before} of {} are used up of `{permission}`, and this takes {amount}", budget.most)),
+        None => Err(format!("{before} of {} are used up of `{text}`, and this takes {amount}", budget.most)),
     }
 }
 

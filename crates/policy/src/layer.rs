@@ -1,18 +1,29 @@
 //! What each layer says.
 
 use crate::brief::Brief;
+use crate::evaluate::Principal;
 use crate::grant;
 use crate::verdict::{Layer, Missing, Verdict};
 use credence_model::delegation::Delegation;
 use credence_model::permission::Permission;
+use credence_model::permission::obligation::Obligation;
 use credence_model::permission::question::{Match, Question, Unmet, Why};
 use credence_model::time::Timestamp;
 
-/// A permission that allows, and the delegation that it is of.
+/// What allows, and the delegation that it is of.
 #[derive(Debug, Clone)]
 pub(crate) struct Allowing {
-    pub(crate) permission: Permission,
+    /// A permission, or the name of a policy.
+    pub(crate) text: String,
+    /// The duties that come with it.
+    pub(crate) with: Vec<Obligation>,
     pub(crate) delegation: Option<Delegation>,
+}
+
+impl Allowing {
+    fn of(permission: &Permission, delegation: Option<&Delegation>) -> Self {
+        Self { text: permission.to_string(), with: permission.with.clone(), delegation: delegation.cloned() }
+    }
 }
 
 /// What a layer says, and what it is that allows.
@@ -48,14 +59,16 @@ fn class(brief: &Brief, question: &Question) -> Said {
     if let Some(forbidding) = permissions.forbid.iter().find(|permission| is_forbidden(permission, question)) {
         return deny(format!("{whose} forbids `{forbidding}`"), None);
     }
-    if !permissions.cedar.is_empty() {
-        return deny(format!("the Cedar policies of {whose} cannot be evaluated here"), None);
-    }
-    let allowing: Vec<_> = allowing(&permissions.allow, question).cloned().collect();
+    let permitting = match cedar(brief, question) {
+        Ok(permitting) => permitting,
+        Err(why) => return deny(format!("{why} of {whose}"), None),
+    };
+    let mut allowing: Vec<_> = allowing(&permissions.allow, question).map(|one| Allowing::of(one, None)).collect();
+    allowing.extend(permitting);
+    allowing.sort_by_key(|allowing| allowing.with.len());
     match allowing.first() {
-        Some(permission) => {
-            let why = format!("{whose} allows `{permission}`");
-            let allowing = allowing.into_iter().map(|permission| Allowing { permission, delegation: None }).collect();
+        Some(Allowing { text, .. }) => {
+            let why = format!("{whose} allows `{text}`");
             Said { verdict: Verdict::allow(brief, Layer::Class, why), allowing }
         }
         None => {
@@ -64,6 +77,29 @@ fn class(brief: &Brief, question: &Question) -> Said {
             deny(format!("{whose} {why}"), missing)
         }
     }
+}
+
+/// The Cedar policies that permit it, or what of them denies it: one that forbids, one that cannot be evaluated, or that they are
+/// not compiled.
+fn cedar(brief: &Brief, question: &Question) -> Result<Vec<Allowing>, String> {
+    if brief.spec.permissions.cedar.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(policies) = &brief.policies else { return Err("the Cedar policies are not compiled".to_owned()) };
+    let principal = Principal { actor: brief.actor.clone(), class: brief.class.clone() };
+    let judgement = policies.judge(&principal, question);
+    if let Some((nth, error)) = judgement.errors.first() {
+        return Err(format!("{error}; this stops policy `{}`", policies.name(*nth)));
+    }
+    if let Some(nth) = judgement.forbids.first() {
+        return Err(format!("it is forbidden by policy `{}`", policies.name(*nth)));
+    }
+    let permitting = |nth: &usize| Allowing {
+        text: format!("policy {}", policies.name(*nth)),
+        with: policies.obligations(*nth).to_vec(),
+        delegation: None,
+    };
+    Ok(judgement.permits.iter().map(permitting).collect())
 }
 
 fn consent(brief: &Brief, question: &Question) -> Said {
@@ -84,7 +120,7 @@ fn consent(brief: &Brief, question: &Question) -> Said {
             Verdict::deny(brief, Layer::Consent, format!("{whose} {why}"), missing)
         }
     };
-    let allowing = allowing.into_iter().map(|permission| Allowing { permission, delegation: None }).collect();
+    let allowing = allowing.iter().map(|permission| Allowing::of(permission, None)).collect();
     Said { verdict, allowing }
 }
 
@@ -103,16 +139,14 @@ fn delegation(brief: &Brief, question: &Question, now: Timestamp) -> Option<Said
     let in_force: Vec<_> = brief.delegations.iter().filter(|found| found.lapse(now).is_none()).collect();
     let mut allowed = Vec::new();
     for found in &in_force {
-        let of =
-            |permission: &Permission| Allowing { permission: permission.clone(), delegation: Some((*found).clone()) };
-        allowed.extend(allowing(&found.terms.allow, question).map(of));
+        allowed.extend(allowing(&found.terms.allow, question).map(|one| Allowing::of(one, Some(found))));
     }
     // What is counted is used last.
     allowed.sort_by_key(|allowing| allowing.delegation.as_ref().is_some_and(|found| found.terms.uses.is_some()));
     let verdict = match allowed.first() {
-        Some(Allowing { permission, delegation }) => {
+        Some(Allowing { text, delegation, .. }) => {
             let id = delegation.as_ref().map(|found| found.id.to_string()).unwrap_or_default();
-            Verdict::allow(brief, Layer::Delegation, format!("{who} delegated `{permission}` (delegation {id})"))
+            Verdict::allow(brief, Layer::Delegation, format!("{who} delegated `{text}` (delegation {id})"))
         }
         None => {
             let all: Vec<_> = in_force.iter().flat_map(|found| &found.terms.allow).cloned().collect();

@@ -1,6 +1,7 @@
 //! What each layer says, and that the explanation is true.
 
 use crate::world::{World, actor, child_of, class, of, permission, permissions, user};
+use credence_model::class::permissions::AttributeType;
 use credence_model::command::Command;
 use credence_model::delegation::{Grantee, Grantor, Terms};
 use credence_model::lineage::Lineage;
@@ -215,11 +216,68 @@ fn uses_are_exact() {
 fn a_class_that_is_deleted_and_a_delegation_that_is_over_deny() {
     let mut world = world();
     let changes = credence_policy::decision::changes_at(
-        &credence_policy::brief::Brief::of(&world.state, &actor("ada-1")).unwrap(),
+        &credence_policy::brief::Brief::of(&world.state, &actor("ada-1"), &|_| None).unwrap(),
         world.now,
     );
     assert!(changes.is_some_and(|at| at > world.now && at <= world.now.plus_secs(3600)));
     world.now = world.now.plus_secs(3600);
     let decision = world.submit("ada-1", 1);
     assert!(decision.denials().next().unwrap().why.ends_with(": it is over"), "{decision:?}");
+}
+
+/// What the short form cannot say, in Cedar; both count, and whatever cannot be evaluated denies.
+#[test]
+fn cedar_policies_permit_and_forbid_beside_the_short_form() {
+    let mut world = World::new();
+    let mut both = permissions(&["tool expenses/list"]);
+    both.cedar = r#"
+        @id("small or approved") @obligation("log")
+        permit (principal, action == Action::"call", resource == Resource::"tool/expenses/submit")
+        when { context has amount && (context.amount <= 100 || (context has approved && context.approved)) };
+
+        @id("never at night")
+        forbid (principal, action, resource) when { context.time < 360 };
+    "#
+    .into();
+    both.attributes =
+        [("amount".to_owned(), AttributeType::Integer), ("approved".to_owned(), AttributeType::Boolean)].into();
+    world.permit(both);
+    world.spawn("a", Lineage::default());
+    let ask = |world: &World, context: serde_json::Value| {
+        world.ask("a", &world.question("call tool/expenses/submit", &context))
+    };
+    let allowed = ask(&world, json!({ "amount": 100 }));
+    assert_eq!((allowed.allowed, allowed.obligations.clone()), (true, vec!["log".to_owned()]), "{allowed:?}");
+    assert!(allowed.layers.iter().any(|verdict| verdict.why.ends_with("allows `policy small or approved`")));
+    assert!(ask(&world, json!({ "amount": 900, "approved": true })).allowed);
+    assert!(!ask(&world, json!({ "amount": 900 })).allowed && !ask(&world, json!({})).allowed);
+    let confused = ask(&world, json!({ "amount": "100" }));
+    let why = &confused.denials().next().unwrap().why;
+    assert!(
+        why.contains("`amount` is not of the type that the class declares") && why.contains("small or approved"),
+        "{why}"
+    );
+    world.now = world.now.plus_secs(16 * 3600);
+    let night = world.ask("a", &world.question("call tool/expenses/list", &json!({})));
+    assert!(night.denials().next().unwrap().why.starts_with("it is forbidden by policy `never at night`"), "{night:?}");
+    world.now = world.now.plus_secs(8 * 3600);
+    assert!(world.ask("a", &world.question("call tool/expenses/list", &json!({}))).allowed);
+    world.compiled.clear();
+    let brief = credence_policy::brief::Brief::of(&world.state, &actor("a"), &|_| None).unwrap();
+    assert_eq!(brief.uncompiled().len(), 1);
+    let decision = world.ask("a", &world.question("call tool/expenses/list", &json!({})));
+    assert!(decision.denials().next().unwrap().why.starts_with("the Cedar policies are not compiled"), "{decision:?}");
+}
+
+#[test]
+fn narrowing_gives_nothing_anew_that_was_used_up() {
+    let mut world = World::new();
+    world.permit(permissions(&["tool expenses/*"]));
+    world.spawn("a", of("ada"));
+    let old = world.terms(&["tool expenses/* with budget 500 EUR per day"]);
+    let id = world.grant(Grantor::User(user("ada")), Grantee::Actor(actor("a")), old.clone());
+    assert!(world.really_submit("a", 300));
+    let narrower = Terms { allow: vec![permission("tool expenses/submit with budget 400 EUR per day")], ..old };
+    world.ok(Command::NarrowDelegation { delegation: id, of: None, terms: narrower });
+    assert!(!world.submit("a", 101).allowed && world.submit("a", 100).allowed);
 }

@@ -8,7 +8,7 @@ use credence_model::command::{Answer, Command, Request};
 use credence_model::decide::decide;
 use credence_model::delegation::{Grantee, Grantor, Terms};
 use credence_model::event::{Entry, FORMAT};
-use credence_model::id::{ActorRef, ClassRef, DelegationId};
+use credence_model::id::{ActorRef, ClassRef, DelegationId, Digest};
 use credence_model::label::Labels;
 use credence_model::lineage::Lineage;
 use credence_model::permission::Permission;
@@ -21,13 +21,18 @@ use credence_model::state::State;
 use credence_model::time::Timestamp;
 use credence_model::user::User;
 use credence_policy::brief::Brief;
+use credence_policy::cedar::compile;
 use credence_policy::decision::{self, Decision};
+use credence_policy::policies::Policies;
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) now: Timestamp,
+    pub(crate) compiled: BTreeMap<Digest, Arc<Policies>>,
     entropy: u8,
 }
 
@@ -61,7 +66,12 @@ pub(crate) fn child_of(parent: &str) -> Lineage {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let mut world = Self { state: State::default(), now: Timestamp::from_secs(1_800_000_000), entropy: 0 };
+        let mut world = Self {
+            state: State::default(),
+            now: Timestamp::from_secs(1_800_000_000),
+            compiled: BTreeMap::new(),
+            entropy: 0,
+        };
         world.ok(Command::Start(Settings::new(TrustDomain::parse("demo.internal").unwrap())));
         world
     }
@@ -91,6 +101,10 @@ impl World {
 
     pub(crate) fn revise(&mut self, permissions: Permissions) {
         let spec = ClassSpec { owner: "finance@example.org".into(), permissions, ..ClassSpec::default() };
+        if !spec.permissions.cedar.is_empty() {
+            let policies = compile(&spec.permissions.cedar, &spec.permissions.attributes).expect("policies");
+            self.compiled.insert(spec.digest(), Arc::new(policies));
+        }
         self.ok(Command::ApplyClass { class: class(), labels: Labels::new(), spec, if_version: None });
     }
 
@@ -131,7 +145,7 @@ impl World {
     }
 
     pub(crate) fn ask(&self, id: &str, question: &Question) -> Decision {
-        let brief = Brief::of(&self.state, &actor(id)).expect("an actor");
+        let brief = Brief::of(&self.state, &actor(id), &|digest| self.compiled.get(digest).cloned()).expect("an actor");
         decision::decide(&brief, question, &|actor, budget, since| self.state.budgets.taken(actor, budget, since))
     }
 

@@ -5,6 +5,7 @@ use crate::archive::Archives;
 use crate::attest_limit::AttestLimit;
 use crate::call::Calls;
 use crate::clock::Clock;
+use crate::compiled::CompiledPolicies;
 use crate::limits::Limits;
 use crate::mark::Marks;
 use crate::meter::Meters;
@@ -38,6 +39,8 @@ pub(crate) struct App {
     pub(crate) clock: Clock,
     /// State archives.
     pub(crate) archives: Archives,
+    /// Policies that are ready to be asked.
+    pub(crate) policies: CompiledPolicies,
     /// The open streams of nodes.
     pub(crate) calls: Calls,
     /// How fast nodes may attest.

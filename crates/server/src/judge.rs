@@ -1,7 +1,9 @@
 //! Where questions are decided: on the registry as it is recorded, in the cell, and recorded before they are answered.
 
 use crate::app::App;
+use crate::compiled::CompiledPolicies;
 use credence_model::caller::Caller;
+use credence_model::class::ClassSpec;
 use credence_model::command::{Command, Request};
 use credence_model::decided::{Decided, Said, WHY_BYTES_MAX};
 use credence_model::id::{ActorRef, DecisionId, Digest, ID_ENTROPY_BYTES};
@@ -10,10 +12,12 @@ use credence_model::permission::question::{Facts, Question};
 use credence_model::permission::target::{Name, Resource};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::state::State;
+use credence_model::time::Timestamp;
 use credence_policy::brief::Brief;
 use credence_policy::decision::{Decision, decide};
 use credence_policy::verdict::Verdict;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// How often a question is decided anew because somebody else used up meanwhile what it was to use.
 const TRIES: usize = 3;
@@ -75,20 +79,44 @@ pub(crate) async fn consider(app: &App, asked: Asked) -> Result<Judged, Refusal>
     let mut entropy = [0; ID_ENTROPY_BYTES];
     aws_lc_rs::rand::fill(&mut entropy).map_err(|_| Refusal::new(Kind::Unavailable, "the system has no randomness"))?;
     let id = DecisionId::generate(now, entropy);
-    let look = move |state: &State| {
-        let hold = state.hold.as_ref().map(credence_model::hold::Hold::refusal);
-        if let Some(refusal) = hold {
-            return Err(refusal);
+    for _ in 0..TRIES {
+        let (asked, compiled) = (asked.clone(), app.policies.clone());
+        let look = move |state: &State| look(state, asked, &compiled, now);
+        match app.cell.read(look).await?? {
+            Looked::Decided(brief, decision) => return Ok(Judged { id, brief: *brief, decision }),
+            Looked::Uncompiled(all) => {
+                for (digest, spec) in all {
+                    app.policies.compile(digest, spec).await?;
+                }
+            }
         }
-        let Asked { actor, action, resource, properties, context, .. } = asked;
-        let brief = Brief::of(state, &actor)
-            .ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no actor {actor}")).field("subject.id"))?;
-        let question = Question { action, resource, context, properties, labels: Labels::new(), at: now };
-        let spent = |actor: &ActorRef, budget, since| state.budgets.taken(actor, budget, since);
-        let decision = decide(&brief, &question, &spent);
-        Ok(Judged { id, brief, decision })
-    };
-    app.cell.read(look).await?
+    }
+    Err(Refusal::new(Kind::Unavailable, "its class changes all the time").retry_after_ms(100))
+}
+
+/// What one look at the registry comes to.
+enum Looked {
+    Decided(Box<Brief>, Decision),
+    /// Policies that have to be compiled first.
+    Uncompiled(Vec<(Digest, Arc<ClassSpec>)>),
+}
+
+fn look(state: &State, asked: Asked, compiled: &CompiledPolicies, now: Timestamp) -> Result<Looked, Refusal> {
+    if let Some(hold) = &state.hold {
+        return Err(hold.refusal());
+    }
+    let Asked { actor, action, resource, properties, context, .. } = asked;
+    let brief = Brief::of(state, &actor, &|digest| compiled.of(digest));
+    let unknown = || Refusal::new(Kind::NotFound, format!("there is no actor {actor}")).field("subject.id");
+    let brief = Box::new(brief.ok_or_else(unknown)?);
+    let uncompiled = brief.uncompiled();
+    if !uncompiled.is_empty() {
+        return Ok(Looked::Uncompiled(uncompiled));
+    }
+    let question = Question { action, resource, context, properties, labels: Labels::new(), at: now };
+    let spent = |actor: &ActorRef, budget, since| state.budgets.taken(actor, budget, since);
+    let decision = decide(&brief, &question, &spent);
+    Ok(Looked::Decided(brief, decision))
 }
 
 /// Decides, takes what that uses up, and records it: what is answered is in the journal.

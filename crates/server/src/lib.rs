@@ -14,6 +14,7 @@ pub mod backup;
 pub mod call;
 mod caller;
 pub mod clock;
+mod compiled;
 pub mod config;
 mod hold;
 pub mod input;

@@ -8,6 +8,7 @@ use crate::attest_limit::AttestLimit;
 use crate::backup::{BackupError, Restored, forget_restored, read_restored};
 use crate::call::Calls;
 use crate::clock::Clock;
+use crate::compiled::CompiledPolicies;
 use crate::config::Config;
 use crate::listen::Doors;
 use crate::listeners::{Listeners, ListenersError, admin_socket};
@@ -323,6 +324,7 @@ async fn compose(
         clock,
         archives,
         calls: Calls::default(),
+        policies: CompiledPolicies::default(),
         attest_limit: AttestLimit::default(),
         trust_domain,
         templates: config.settings.templates.clone(),

@@ -19,6 +19,7 @@ use credence_model::time::Timestamp;
 use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A class as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -167,6 +168,8 @@ async fn apply(ask: Ask<Nothing, ObjectBody<ClassSpec>>) -> Result<Applied, Refu
     metadata.check(class.namespace.as_str(), class.class.as_str())?;
     let if_version = metadata.if_version(ask.if_match)?;
     let (labels, spec) = (metadata.labels.clone(), spec.clone());
+    // The model asks the rest; policies are only evaluated here.
+    ask.app.policies.compile(spec.digest(), Arc::new(spec.clone())).await?;
     ask.submit(Command::ApplyClass { class, labels, spec, if_version }).await?.try_into()
 }
 

@@ -145,7 +145,7 @@ async fn can(ask: Ask<Nothing, CanBody>) -> Result<CanView, Refusal> {
 async fn permissions(ask: Ask) -> Result<PermissionsView, Refusal> {
     let (actor, now) = (named(&ask)?, ask.app.clock.now());
     let name = actor.clone();
-    let brief = ask.app.cell.read(move |state| Brief::of(state, &actor)).await?;
+    let brief = ask.app.cell.read(move |state| Brief::of(state, &actor, &|_| None)).await?;
     let brief = brief.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no actor {name}")))?;
     let (mut actors, mut effective, mut of) = (Vec::new(), None, Some(&brief));
     while let Some(brief) = of {

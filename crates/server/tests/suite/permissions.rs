@@ -151,6 +151,51 @@ async fn what_is_no_question_is_refused_and_who_is_unknown_may_do_nothing() {
 }
 
 #[tokio::test]
+async fn policies_that_cannot_be_evaluated_are_refused_with_their_place_and_others_count() {
+    let house = house().await;
+    let admin = house.admin();
+    let put = async |cedar: &str| {
+        let permissions = json!({ "cedar": cedar, "attributes": { "amount": "integer" } });
+        let spec = json!({ "owner": "x", "permissions": permissions });
+        let class = json!({ "metadata": { "namespace": "finance", "name": "raw" }, "spec": spec });
+        admin.put("/v1/classes/finance/raw", &class).await
+    };
+    let before = house.last_index().await;
+    for (cedar, message) in [
+        ("permit (principal, action, resource) when { context.amount > 5 };", "context has amount"),
+        (
+            "permit (principal, action, resource)\nwhen { context has amuont && context.amount > 5 };",
+            "at line 2, column",
+        ),
+        ("permit (principal, action, resource) when { ip(\"10.0.0.1\").isIpv4() };", "at line 1, column"),
+        ("permit (principal, action", "at line 1, column"),
+    ] {
+        let error = put(cedar).await.refused();
+        assert_eq!(
+            (&error["kind"], &error["field"]),
+            (&json!("malformed"), &json!("spec.permissions.cedar")),
+            "{error}"
+        );
+        assert!(error["message"].as_str().unwrap().contains(message), "{error}");
+    }
+    assert_eq!(house.last_index().await, before, "nothing of it is recorded");
+    put("@id(\"small\") permit (principal, action, resource is Resource) when { context has amount && context.amount < 5 };").await.ok();
+    admin.post("/v1/classes/finance/raw/consent", &json!({})).await.ok();
+    admin.post("/v1/actors", &json!({ "namespace": "finance", "class": "raw", "id": "r-1" })).await.ok();
+    assert_eq!(decided(&house, &submit("finance/r-1", json!(4))).await["decision"], true);
+    assert_eq!(decided(&house, &submit("finance/r-1", json!(5))).await["decision"], false);
+    let confused = decided(&house, &submit("finance/r-1", json!("4"))).await;
+    assert!(confused.to_string().contains("is not of the type that the class declares"), "{confused}");
+    let house = house.restart().await;
+    assert_eq!(
+        decided(&house, &submit("finance/r-1", json!(4))).await["decision"],
+        true,
+        "compiled again when it is asked for"
+    );
+    house.close().await;
+}
+
+#[tokio::test]
 async fn nobody_is_another_by_saying_so() {
     let house = house().await;
     grant(&house, &["tool expenses/submit"], json!({})).await;
