@@ -6,6 +6,7 @@
 //! What needs servers and nodes as processes is measured by the verb `credence bench`, which also prints it.
 
 mod credential;
+mod decision;
 mod measure;
 mod registry;
 mod world;
@@ -50,6 +51,11 @@ pub enum BenchError {
 /// that is to be measured.
 pub fn registry(dir: &Path, actors: u64) -> Result<Vec<Measured>, BenchError> {
     registry::measure(dir, actors)
+}
+
+/// Decisions about what actors may do, by one core, and the memory of classes and delegations.
+pub fn decisions(dir: &Path) -> Result<Vec<Measured>, BenchError> {
+    decision::measure(dir)
 }
 
 /// Minting from orders, by one core.

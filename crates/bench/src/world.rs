@@ -220,7 +220,7 @@ impl World {
         by_node(node, Command::Report { node: node.clone(), session, report })
     }
 
-    fn admin(&mut self, commands: Vec<Command>) -> Result<(), BenchError> {
+    pub(crate) fn admin(&mut self, commands: Vec<Command>) -> Result<(), BenchError> {
         self.all(&commands.into_iter().map(by_admin).collect::<Vec<_>>())
     }
 

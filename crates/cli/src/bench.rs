@@ -64,6 +64,7 @@ async fn measure(args: &BenchArgs) -> Result<Vec<Measured>, Failure> {
     match args.rows.first().copied().unwrap_or(BenchRow::Minting) {
         BenchRow::Registry => credence_bench::registry(path, actors).map_err(|error| failed(&error)),
         BenchRow::Minting => credence_bench::minting(path).map_err(|error| failed(&error)),
+        BenchRow::Decision => credence_bench::decisions(path).map_err(|error| failed(&error)),
         BenchRow::Life => life::measure(path).await,
         BenchRow::Resume => resume::measure(path).await,
     }

@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("credence-issuer", &["credential", "model"]),
     ("credence-control", &["journal", "issuer", "attest", "credential", "model", "telemetry"]),
     // Measures what is below it.
-    ("credence-bench", &["control", "journal", "issuer", "credential", "model"]),
+    ("credence-bench", &["control", "journal", "issuer", "credential", "policy", "model"]),
     // The journal only to open it and hand it to the cell; the fences name the one file that may.
     (
         "credence-server",

@@ -36,6 +36,8 @@ pub(crate) enum BenchRow {
     Registry,
     /// X.509-SVIDs and JWT-SVIDs from orders
     Minting,
+    /// What an actor may do, among few and among many classes
+    Decision,
     /// `credence dev`, first SVIDs, tokens and streams of the Workload API
     Life,
     /// Resume to a served identity, with server and node as processes
@@ -51,6 +53,7 @@ impl BenchRow {
         match self {
             Self::Registry => "registry",
             Self::Minting => "minting",
+            Self::Decision => "decision",
             Self::Life => "life",
             Self::Resume => "resume",
         }
