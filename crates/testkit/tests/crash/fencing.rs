@@ -18,6 +18,8 @@ struct Told {
     node: String,
     bound_ms: u64,
     ended: Option<(u64, Outcome)>,
+    /// When its node had been heard last by then: by the order of the journal, for much can have the same millisecond.
+    heard_ms: u64,
     /// When the actor was bound again.
     next_ms: Option<u64>,
 }
@@ -61,6 +63,8 @@ impl Leases {
                 Event::BindingEnded { binding, outcome, .. } => {
                     if let Some(told) = leases.bindings.get_mut(&binding.to_string()) {
                         told.ended = Some((at.0, outcome.clone()));
+                        let heard_ms = leases.heard_ms.get(&told.node).and_then(|times| times.last());
+                        told.heard_ms = heard_ms.copied().unwrap_or_default();
                     }
                 }
                 _ => {}
@@ -114,7 +118,7 @@ impl Leases {
     fn succession(&self, binding: &str, told: &Told) -> Option<String> {
         let next_ms = told.next_ms?;
         let over_ms = match &told.ended {
-            Some((ended_ms, Outcome::LeaseOver)) => self.over_by(&told.node, *ended_ms),
+            Some((_, Outcome::LeaseOver)) => told.heard_ms + self.lease_ms + self.margin_ms,
             Some((ended_ms, _)) => *ended_ms,
             None => self.over_by(&told.node, next_ms),
         };
@@ -126,8 +130,8 @@ impl Leases {
     fn service(&self, sighting: &Sighting) -> Option<String> {
         let Sighting { actor, binding, last_asked_ms, .. } = sighting;
         let told = self.bindings.get(binding)?;
-        let Some((ended_ms, Outcome::LeaseOver)) = &told.ended else { return None };
-        let over_ms = self.heard_by(&told.node, *ended_ms) + self.lease_ms;
+        let Some((_, Outcome::LeaseOver)) = &told.ended else { return None };
+        let over_ms = told.heard_ms + self.lease_ms;
         let late_ms = last_asked_ms.checked_sub(over_ms).filter(|late_ms| *late_ms > CLOCKS_APART_MS)?;
         Some(format!("{actor} asked in {binding} {late_ms} ms after its lease was over, and was served"))
     }
@@ -148,7 +152,7 @@ impl Leases {
     /// The shortest time from when a silent node was last heard until its actor is bound again, in milliseconds.
     pub(super) fn followed_after_ms(&self) -> Option<u64> {
         let time = |told: &Told| match &told.ended {
-            Some((ended_ms, Outcome::LeaseOver)) => Some(told.next_ms? - self.heard_by(&told.node, *ended_ms)),
+            Some((_, Outcome::LeaseOver)) => Some(told.next_ms? - told.heard_ms),
             _ => None,
         };
         self.bindings.values().filter_map(time).min()
@@ -159,11 +163,17 @@ impl Leases {
 mod tests {
     use super::*;
     use crate::crash::tool::Answer;
+    use credence_model::caller::Caller;
+    use credence_model::event::FORMAT;
+    use credence_model::id::{BindingId, Digest, Epoch};
+    use credence_model::settings::Settings;
+    use credence_model::spiffe_id::TrustDomain;
+    use credence_model::time::Timestamp;
     use std::path::PathBuf;
 
     /// A lease of 2000 and a margin of 200; the node was heard at 1000 and 1400; the binding `1` of actor `a` began at 1100.
     fn leases(ended: Option<(u64, Outcome)>, next_ms: Option<u64>) -> Leases {
-        let told = Told { node: "n".into(), bound_ms: 1100, ended, next_ms };
+        let told = Told { node: "n".into(), bound_ms: 1100, ended, heard_ms: 1400, next_ms };
         Leases {
             lease_ms: 2000,
             margin_ms: 200,
@@ -209,6 +219,49 @@ mod tests {
         assert_eq!(found(Some((2000, Outcome::Dropped)), 2000), 0, "the node said that it is over");
         assert_eq!(found(Some((2000, Outcome::Dropped)), 1900), 1, "before the node said so");
         assert_eq!(found(None, 2000), 1, "nobody said that it is over");
+    }
+
+    fn entry(index: u64, at_ms: u64, event: Event) -> Entry {
+        Entry { format: FORMAT, index, at: Timestamp(at_ms), caller: Caller::System, event }
+    }
+
+    /// A node that comes back in the millisecond in which its leases are found to be over was not heard before.
+    #[test]
+    fn what_happens_in_one_millisecond_is_told_apart_by_the_journal() {
+        let (node, actor) = (|| "n".parse().expect("a node"), || "ns/a".parse().expect("an actor"));
+        let binding = |nth: u8| BindingId::generate(Timestamp(1), [nth; 10]);
+        let settings = Settings::new(TrustDomain::parse("td.test").expect("a trust domain"));
+        let over_ms = settings.lease_ms + settings.clock_margin_ms;
+        let bound = |nth: u8| Event::ActorBound {
+            actor: actor(),
+            binding: binding(nth),
+            epoch: Epoch(nth.into()),
+            worker: "ns/p/w".parse().expect("a worker"),
+            node: node(),
+            revision: 1,
+            key: Digest([0; 32]),
+            not_after: Timestamp(0),
+        };
+        let (epoch, outcome) = (Epoch(1), Outcome::LeaseOver);
+        let ended = Event::BindingEnded { actor: actor(), binding: binding(1), epoch, outcome, archive: None };
+        let heard = || Event::NodeHeard { node: node() };
+        let found = |last: [Event; 2]| {
+            let [third, fourth] = last;
+            let over_at = 1000 + over_ms;
+            let events = [
+                (1000, Event::SettingsChanged { settings: settings.clone() }),
+                (1000, heard()),
+                (1000, bound(1)),
+                (over_at, third),
+                (over_at, fourth),
+                (over_at + 27, bound(2)),
+            ];
+            let entries: Vec<_> =
+                events.into_iter().zip(1..).map(|((at, event), index)| entry(index, at, event)).collect();
+            Leases::read(&entries).judge(&[], &[]).len()
+        };
+        assert_eq!(found([ended.clone(), heard()]), 0);
+        assert_eq!(found([heard(), ended]), 1, "it was heard, and ended all the same");
     }
 
     #[test]
