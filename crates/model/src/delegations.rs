@@ -1,36 +1,53 @@
 //! All delegations, and by whom and to whom they are.
+//!
+//! There can be many more of them than are ever looked at, so each is kept as its `postcard` bytes, and whoever looks at one gets
+//! an unpacked copy. The indexes hold digests of names; what they find is compared with the name itself.
 
 use crate::cautious;
 use crate::delegation::{Delegation, Grantee, Grantor};
-use crate::id::DelegationId;
+use crate::id::{DelegationId, Digest};
 use crate::time::Timestamp;
 use imbl::{OrdMap, OrdSet};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ops::Bound;
+use std::sync::Arc;
 
 /// All delegations that are remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delegations {
     #[serde(deserialize_with = "cautious::map")]
-    all: OrdMap<DelegationId, Delegation>,
+    all: OrdMap<DelegationId, Packed>,
     #[serde(deserialize_with = "cautious::set")]
-    by: OrdSet<(Grantor, DelegationId)>,
+    by: OrdSet<(Half, DelegationId)>,
     #[serde(deserialize_with = "cautious::set")]
-    to: OrdSet<(Grantee, DelegationId)>,
+    to: OrdSet<(Half, DelegationId)>,
     /// When each is over, at the latest.
     #[serde(deserialize_with = "cautious::set")]
     ends: OrdSet<(Timestamp, DelegationId)>,
 }
 
+/// The first half of the SHA-256 of a grantor or grantee.
+type Half = [u8; 16];
+
+/// The bytes of a delegation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Packed(Arc<[u8]>);
+
 impl Delegations {
     /// The delegation of this id.
-    pub fn get(&self, id: &DelegationId) -> Option<&Delegation> {
-        self.all.get(id)
+    pub fn get(&self, id: &DelegationId) -> Option<Delegation> {
+        self.all.get(id)?.unpack()
     }
 
     /// All of them, oldest first.
-    pub fn all(&self) -> impl Iterator<Item = &Delegation> {
-        self.all.values()
+    pub fn all(&self) -> impl Iterator<Item = Delegation> {
+        self.from(Bound::Unbounded)
+    }
+
+    /// All of them from this one on, oldest first.
+    pub fn from(&self, begin: Bound<DelegationId>) -> impl Iterator<Item = Delegation> {
+        self.all.range((begin, Bound::Unbounded)).filter_map(|(_, packed)| packed.unpack())
     }
 
     /// How many there are.
@@ -44,20 +61,22 @@ impl Delegations {
     }
 
     /// Those that somebody granted, oldest first.
-    pub fn granted_by<'a>(&'a self, grantor: &'a Grantor) -> impl Iterator<Item = &'a Delegation> {
-        let from = (grantor.clone(), DelegationId::LEAST);
-        self.by.range(from..).take_while(move |(by, _)| by == grantor).filter_map(|(_, id)| self.all.get(id))
+    pub fn granted_by<'a>(&'a self, grantor: &'a Grantor) -> impl Iterator<Item = Delegation> + 'a {
+        self.indexed(&self.by, half(grantor)).filter(move |found| found.by == *grantor)
     }
 
     /// Those that are to somebody, oldest first.
-    pub fn granted_to<'a>(&'a self, grantee: &'a Grantee) -> impl Iterator<Item = &'a Delegation> {
-        let from = (grantee.clone(), DelegationId::LEAST);
-        self.to.range(from..).take_while(move |(to, _)| to == grantee).filter_map(|(_, id)| self.all.get(id))
+    pub fn granted_to<'a>(&'a self, grantee: &'a Grantee) -> impl Iterator<Item = Delegation> + 'a {
+        self.indexed(&self.to, half(grantee)).filter(move |found| found.to == *grantee)
     }
 
-    /// All of them from this one on, oldest first.
-    pub fn from(&self, begin: Bound<DelegationId>) -> impl Iterator<Item = &Delegation> {
-        self.all.range((begin, Bound::Unbounded)).map(|(_, delegation)| delegation)
+    fn indexed<'a>(
+        &'a self,
+        index: &'a OrdSet<(Half, DelegationId)>,
+        of: Half,
+    ) -> impl Iterator<Item = Delegation> + 'a {
+        let ids = index.range((of, DelegationId::LEAST)..).take_while(move |(half, _)| *half == of);
+        ids.filter_map(|(_, id)| self.get(id))
     }
 
     /// Those that were over by then, the longest first.
@@ -65,26 +84,62 @@ impl Delegations {
         self.ends.iter().take_while(move |(end, _)| *end <= at).map(|(_, id)| *id)
     }
 
-    pub(crate) fn insert(&mut self, delegation: Delegation) {
-        self.ends.insert((delegation.ends_at(), delegation.id));
-        self.by.insert((delegation.by.clone(), delegation.id));
-        self.to.insert((delegation.to.clone(), delegation.id));
-        self.all.insert(delegation.id, delegation);
+    pub(crate) fn insert(&mut self, delegation: &Delegation) {
+        let Some(packed) = Packed::pack(delegation) else { return };
+        let id = delegation.id;
+        self.ends.insert((delegation.ends_at(), id));
+        self.by.insert((half(&delegation.by), id));
+        self.to.insert((half(&delegation.to), id));
+        self.all.insert(id, packed);
     }
 
     pub(crate) fn change(&mut self, id: &DelegationId, change: impl FnOnce(&mut Delegation)) {
-        if let Some(delegation) = self.all.get_mut(id) {
-            self.ends.remove(&(delegation.ends_at(), *id));
-            change(delegation);
-            self.ends.insert((delegation.ends_at(), *id));
+        if let Some(mut delegation) = self.remove(id) {
+            change(&mut delegation);
+            self.insert(&delegation);
         }
     }
 
-    pub(crate) fn remove(&mut self, id: &DelegationId) {
-        if let Some(delegation) = self.all.remove(id) {
-            self.ends.remove(&(delegation.ends_at(), *id));
-            self.by.remove(&(delegation.by, *id));
-            self.to.remove(&(delegation.to, *id));
-        }
+    pub(crate) fn remove(&mut self, id: &DelegationId) -> Option<Delegation> {
+        let delegation = self.all.remove(id)?.unpack()?;
+        self.ends.remove(&(delegation.ends_at(), *id));
+        self.by.remove(&(half(&delegation.by), *id));
+        self.to.remove(&(half(&delegation.to), *id));
+        Some(delegation)
+    }
+}
+
+/// What stands for a grantor or grantee in an index.
+fn half(of: &impl Serialize) -> Half {
+    // What these types say can always be written.
+    let digest = Digest::of(&postcard::to_stdvec(of).unwrap_or_default());
+    let mut half = Half::default();
+    half.iter_mut().zip(digest.0).for_each(|(to, from)| *to = from);
+    half
+}
+
+impl Packed {
+    /// `None` only if a field should ever refuse to be written.
+    fn pack(delegation: &Delegation) -> Option<Self> {
+        postcard::to_stdvec(delegation).ok().map(|bytes| Self(bytes.into()))
+    }
+
+    fn unpack(&self) -> Option<Delegation> {
+        postcard::from_bytes(&self.0).ok()
+    }
+}
+
+impl Serialize for Packed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Packed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = <&[u8]>::deserialize(deserializer)?;
+        // A snapshot that cannot be read is found at the start, not when somebody looks.
+        let delegation: Delegation = postcard::from_bytes(bytes).map_err(D::Error::custom)?;
+        Self::pack(&delegation).ok_or_else(|| D::Error::custom("a delegation cannot be written"))
     }
 }

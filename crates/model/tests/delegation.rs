@@ -55,7 +55,7 @@ fn grant(world: &mut World, by: Grantor, to: Grantee, terms: Terms) -> Result<De
     }
 }
 
-fn found<'w>(world: &'w World, id: &DelegationId) -> &'w Delegation {
+fn found(world: &World, id: &DelegationId) -> Delegation {
     world.state.delegations.get(id).unwrap()
 }
 

@@ -117,10 +117,10 @@ fn delegations(state: &State, actor: &Actor, lineage: &Lineage) -> Vec<Delegatio
         (None, Some(user)) => Grantor::User(user.clone()),
         (None, None) => return Vec::new(),
     };
-    let is_meant = |delegation: &&Delegation| {
+    let is_meant = |delegation: &Delegation| {
         let is_session = delegation.terms.session.is_none() || delegation.terms.session == lineage.session;
         delegation.by == by && is_session
     };
     let (to, to_class) = (Grantee::Actor(actor.actor.clone()), Grantee::Class(class_ref(actor)));
-    state.delegations.granted_to(&to).chain(state.delegations.granted_to(&to_class)).filter(is_meant).cloned().collect()
+    state.delegations.granted_to(&to).chain(state.delegations.granted_to(&to_class)).filter(is_meant).collect()
 }

@@ -77,7 +77,7 @@ fn a_child_may_do_no_more_than_its_parent_at_this_moment() {
     let id = world.state.delegations.granted_by(&of_ada).next().unwrap().id;
     let narrower = Terms {
         allow: vec![permission("tool expenses/submit when amount <= 100 EUR")],
-        ..world.state.delegations.get(&id).unwrap().terms.clone()
+        ..world.state.delegations.get(&id).unwrap().terms
     };
     world.ok(Command::NarrowDelegation { delegation: id, of: None, terms: narrower });
     assert!(!world.submit("child", 150).allowed && world.submit("child", 100).allowed);

@@ -94,7 +94,7 @@ fn take(world: &mut World, step: Step) {
     };
     let nth = |world: &World, nth: usize| {
         let count = world.state.delegations.len().max(1);
-        world.state.delegations.all().nth(nth % count).cloned()
+        world.state.delegations.all().nth(nth % count)
     };
     let named = |n: usize| actor(ACTORS[n]);
     // Refusals are part of the game.

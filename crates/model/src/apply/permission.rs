@@ -25,7 +25,7 @@ pub(super) fn apply(state: &mut State, entry: &Entry, event: &PermissionEvent) {
             }
             state.lineages.insert(actor.clone(), lineage.clone());
         }
-        PermissionEvent::DelegationGranted { delegation } => state.delegations.insert(delegation.clone()),
+        PermissionEvent::DelegationGranted { delegation } => state.delegations.insert(delegation),
         PermissionEvent::DelegationNarrowed { delegation, terms } => {
             state.delegations.change(delegation, |delegation| delegation.terms = terms.clone());
         }
@@ -42,7 +42,9 @@ pub(super) fn apply(state: &mut State, entry: &Entry, event: &PermissionEvent) {
         // It changes nothing; it is there to be found.
         PermissionEvent::Decided { .. } => {}
         PermissionEvent::DelegationsForgotten { delegations } => {
-            delegations.iter().for_each(|delegation| state.delegations.remove(delegation));
+            for delegation in delegations {
+                state.delegations.remove(delegation);
+            }
         }
     }
 }

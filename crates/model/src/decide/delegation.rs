@@ -134,7 +134,7 @@ pub(super) fn revoke(
 }
 
 /// Somebody else's is not found: who asks does not learn that it exists.
-fn find<'s>(state: &'s State, id: &DelegationId, of: Option<&Grantor>) -> Result<&'s Delegation, Refusal> {
+fn find(state: &State, id: &DelegationId, of: Option<&Grantor>) -> Result<Delegation, Refusal> {
     let found = state.delegations.get(id).filter(|found| of.is_none_or(|of| found.by == *of));
     found.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no delegation {id}")))
 }

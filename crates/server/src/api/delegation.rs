@@ -268,7 +268,7 @@ async fn granted<B>(ask: &Ask<Nothing, B>, command: Command) -> Result<Delegatio
 }
 
 async fn find(app: &App, id: DelegationId) -> Result<DelegationView, Refusal> {
-    let found = app.cell.read(move |state| state.delegations.get(&id).cloned()).await?;
+    let found = app.cell.read(move |state| state.delegations.get(&id)).await?;
     let found = found.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no delegation {id}")))?;
     Ok(DelegationView::of(found, app.clock.now()))
 }

@@ -76,7 +76,7 @@ impl Ordered for Delegations {
     type Item = Delegation;
 
     fn from<'s>(&'s self, begin: Bound<DelegationId>) -> InOrder<'s, DelegationId, Delegation> {
-        Box::new(Delegations::from(self, begin).map(|delegation| (delegation.id, Cow::Borrowed(delegation))))
+        Box::new(Delegations::from(self, begin).map(|delegation| (delegation.id, Cow::Owned(delegation))))
     }
 }
 
