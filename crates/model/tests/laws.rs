@@ -70,6 +70,13 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         Just(Step::Release),
         Just(Step::Release),
         (1..4_000_u16).prop_map(Step::Pass),
+        // As often as a third of the others, for they come in as many kinds.
+        permission_step(),
+        permission_step(),
+        permission_step(),
+        permission_step(),
+        permission_step(),
+        permission_step(),
         permission_step(),
     ]
 }
