@@ -109,7 +109,7 @@ pub(crate) enum Verb {
     Doctor(DoctorArgs),
     /// Delete objects
     Delete(DeleteArgs),
-    /// Enable or disable a class or one of its revisions
+    /// Enable, disable and compare classes, and consent to what they permit
     #[command(subcommand)]
     Class(ClassVerb),
     /// Create actors and take them through their life

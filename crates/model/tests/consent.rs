@@ -47,11 +47,31 @@ fn a_wider_revision_waits_and_a_narrower_one_does_not() {
     assert_eq!(in_force(&world), Some(3), "it is narrower");
     world.ok(apply(permissions(&["tool expenses/submit when amount <= 300 EUR"])));
     assert_eq!(in_force(&world), Some(3), "what was consented to last is narrower");
+    world.pass_ms(1);
     world.ok(consent(Some(4), &[]));
     assert_eq!(in_force(&world), Some(4));
     world.ok(Command::WithdrawConsent { class: class(), revision: None });
     assert_eq!(in_force(&world), Some(3), "the one before stays");
     assert_eq!(found(&world).revisions[&4].consent.state, ConsentState::Withdrawn);
+}
+
+#[test]
+fn whoever_takes_a_consent_back_does_not_put_a_wider_revision_in_force() {
+    let mut world = World::furnished();
+    let up_to = |amount: u32| permissions(&[&format!("tool expenses/submit when amount <= {amount}")]);
+    world.ok(apply(up_to(5)));
+    world.ok(consent(None, &[]));
+    world.ok(apply(up_to(9)));
+    world.ok(apply(up_to(2)));
+    world.pass_ms(1);
+    world.ok(consent(Some(3), &[]));
+    assert_eq!(in_force(&world), Some(4), "the narrower one that came after it");
+    let refusal = world.run(Command::WithdrawConsent { class: class(), revision: Some(4) }).unwrap_err();
+    assert_eq!(refusal.kind, Kind::Conflict);
+    assert!(refusal.to_string().contains("revision 3 of class finance/expense-agent would be in force"), "{refusal}");
+    world.ok(Command::WithdrawConsent { class: class(), revision: None });
+    assert_eq!(found(&world).revisions[&3].consent.state, ConsentState::Withdrawn, "the one that was given last");
+    assert_eq!(in_force(&world), Some(4));
 }
 
 #[test]

@@ -286,11 +286,16 @@ fn a_copy_has_nothing_of_what_its_original_was_delegated() {
     let terms = terms(&world);
     grant(&mut world, by("ada"), Grantee::Actor(actor("ada-1")), terms.clone()).unwrap();
     let copy = Lineage { forked_from: Some(actor("ada-1")), ..Lineage::default() };
-    spawn(&mut world, "copy", copy).unwrap();
+    let refusal = spawn(&mut world, "copy", copy.clone()).unwrap_err();
+    assert_eq!(refusal.field.as_deref(), Some("user"), "it does not become nobody's by being copied: {refusal}");
+    spawn(&mut world, "copy", Lineage { user: Some(user("bob")), ..copy.clone() }).unwrap();
     let lineage = &world.state.lineages[&actor("copy")];
-    assert_eq!((lineage.forked_from.clone(), lineage.user.clone()), (Some(actor("ada-1")), None));
+    assert_eq!((lineage.forked_from.clone(), lineage.user.clone()), (Some(actor("ada-1")), Some(user("bob"))));
     assert_eq!(world.state.delegations.granted_to(&Grantee::Actor(actor("copy"))).count(), 0);
     assert_eq!(grant(&mut world, by("ada"), Grantee::Actor(actor("copy")), terms).unwrap_err().kind, Kind::Denied);
+    world.ok(Command::QuarantineActor { actor: actor("ada-1"), reason: None });
+    let evidence = Lineage { user: Some(user("ada")), ..copy };
+    assert_eq!(spawn(&mut world, "again", evidence).unwrap_err().kind, Kind::Revoked);
 }
 
 #[test]

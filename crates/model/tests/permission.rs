@@ -117,6 +117,8 @@ fn what_is_not_said_or_said_as_something_else_fulfils_nothing() {
         ("amount", json!("150"), Some(Why::Type)),
         ("amount", json!(0.00001), Some(Why::Type)),
         ("amount", json!(1e300), Some(Why::Type)),
+        ("amount", json!(100_000_000_000.5), Some(Why::Type)),
+        ("amount", json!(-755_289_637_780.25), Some(Why::Type)),
         ("amount", json!(null), Some(Why::Type)),
         ("amount", json!([1]), Some(Why::Type)),
         ("amount", json!({ "value": 1 }), Some(Why::Type)),

@@ -119,7 +119,9 @@ fn delegations(state: &State, actor: &Actor, lineage: &Lineage) -> Vec<Delegatio
     };
     let is_meant = |delegation: &Delegation| {
         let is_session = delegation.terms.session.is_none() || delegation.terms.session == lineage.session;
-        delegation.by == by && is_session
+        // A class that was made anew under the same name is another one.
+        let is_older = state.class_of(actor).is_none_or(|class| delegation.granted_at < class.created_at);
+        delegation.by == by && is_session && !(is_older && matches!(delegation.to, Grantee::Class(_)))
     };
     let (to, to_class) = (Grantee::Actor(actor.actor.clone()), Grantee::Class(class_ref(actor)));
     state.delegations.granted_to(&to).chain(state.delegations.granted_to(&to_class)).filter(is_meant).collect()

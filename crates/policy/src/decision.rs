@@ -120,7 +120,7 @@ fn take(
     question: &Question,
     spent: Spent,
 ) -> Result<Take, String> {
-    let silent = || format!("the request does not say what it takes of `{text}`");
+    let silent = || format!("the request does not say an amount that can be taken from the budget of `{text}`");
     let amount = amount(budget, question).ok_or_else(silent)?;
     // Not the limit, nor what it is about: whoever makes a permission narrower does not give anew what was used up.
     let counted = match &budget.of {

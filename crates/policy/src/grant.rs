@@ -33,7 +33,11 @@ pub(crate) fn smallest(permissions: &[Permission], question: &Question) -> (Stri
 
 /// What the request does not say, nobody can grant.
 fn is_unsaid(unmet: &Unmet) -> bool {
-    !matches!(unmet.why, Why::Otherwise(_))
+    match &unmet.why {
+        Why::Otherwise(Fact::Words(words)) => words.is_empty(),
+        Why::Otherwise(_) => false,
+        Why::Missing | Why::Type | Why::Currency => true,
+    }
 }
 
 fn reason(Unmet { condition, why }: &Unmet) -> String {
@@ -54,6 +58,7 @@ fn shown(fact: &Fact) -> String {
         Fact::Number(number) => number.to_string(),
         Fact::Word(word) => format!("`{}`", word.escape_debug()),
         Fact::Truth(truth) => truth.to_string(),
+        Fact::Words(words) if words.is_empty() => "an empty list".to_owned(),
         Fact::Words(words) => format!("`{}`", words.join(", ").escape_debug()),
         Fact::Other => "something else".to_owned(),
     }

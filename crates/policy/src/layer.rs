@@ -56,6 +56,9 @@ fn class(brief: &Brief, question: &Question) -> Said {
     let permissions = &brief.spec.permissions;
     let whose = format!("revision {} of class {}", brief.revision, brief.class);
     let deny = |why, missing| Said { verdict: Verdict::deny(brief, Layer::Class, why, missing), allowing: Vec::new() };
+    if brief.revision == 0 {
+        return deny(format!("no revision of class {} is in force", brief.class), None);
+    }
     if let Some(forbidding) = permissions.forbid.iter().find(|permission| is_forbidden(permission, question)) {
         return deny(format!("{whose} forbids `{forbidding}`"), None);
     }

@@ -110,8 +110,10 @@ fn a_session_and_a_class_wide_grant_reach_only_that_users_actors() {
 #[test]
 fn a_copy_of_an_actor_has_nothing_of_its_delegations() {
     let mut world = world();
-    world.spawn("copy", Lineage { forked_from: Some(actor("ada-1")), ..Lineage::default() });
-    let decision = world.submit("copy", 100);
+    world.spawn("copy", Lineage { forked_from: Some(actor("ada-1")), ..of("ada") });
+    assert_eq!(denied(&world.submit("copy", 100)), [("copy".into(), Layer::Delegation)]);
+    world.spawn("own", Lineage::default());
+    let decision = world.submit("own", 100);
     assert!(decision.denials().next().unwrap().why.ends_with("acts for nobody, and its class acts only for users"));
 }
 
@@ -267,6 +269,20 @@ fn cedar_policies_permit_and_forbid_beside_the_short_form() {
     assert_eq!(brief.uncompiled().len(), 1);
     let decision = world.ask("a", &world.question("call tool/expenses/list", &json!({})));
     assert!(decision.denials().next().unwrap().why.starts_with("the Cedar policies are not compiled"), "{decision:?}");
+}
+
+#[test]
+fn a_class_that_is_made_anew_under_the_same_name_has_nothing_that_was_delegated_to_the_old_one() {
+    let mut world = World::new();
+    world.permit(permissions(&["tool expenses/submit when amount <= 5"]));
+    let terms = world.terms(&["tool **"]);
+    world.grant(Grantor::User(user("ada")), Grantee::Class(class()), terms.clone());
+    world.ok(Command::DeleteClass { class: class() });
+    world.permit(permissions(&["tool **"]));
+    world.spawn("a", of("ada"));
+    assert_eq!(denied(&world.submit("a", 1)), [("a".into(), Layer::Delegation)]);
+    world.grant(Grantor::User(user("ada")), Grantee::Class(class()), terms);
+    assert!(world.submit("a", 1).allowed);
 }
 
 #[test]

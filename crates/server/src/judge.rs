@@ -6,7 +6,7 @@ use credence_model::caller::Caller;
 use credence_model::class::ClassSpec;
 use credence_model::command::{Command, Request};
 use credence_model::decided::{Decided, Said, WHY_BYTES_MAX};
-use credence_model::id::{ActorRef, DecisionId, Digest, ID_ENTROPY_BYTES};
+use credence_model::id::{ActorRef, ClassRef, DecisionId, Digest, ID_ENTROPY_BYTES};
 use credence_model::label::Labels;
 use credence_model::permission::question::{Facts, Question};
 use credence_model::permission::target::{Name, Resource};
@@ -28,6 +28,8 @@ pub const CONTEXT_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) actor: ActorRef,
+    /// The class that it has to be of, if that was said.
+    pub(crate) class: Option<ClassRef>,
     pub(crate) action: Name,
     pub(crate) resource: Resource,
     pub(crate) properties: Facts,
@@ -64,6 +66,7 @@ impl Asked {
         }
         Ok(Self {
             actor,
+            class: None,
             action: Name::parse(action).map_err(|error| malformed("action.name", error.to_string()))?,
             resource: Resource::new(kind, id).map_err(|error| malformed("resource.id", error.to_string()))?,
             properties: facts("resource.properties", properties)?,
@@ -105,8 +108,9 @@ fn look(state: &State, asked: Asked, compiled: &CompiledPolicies, now: Timestamp
     if let Some(hold) = &state.hold {
         return Err(hold.refusal());
     }
-    let Asked { actor, action, resource, properties, context, .. } = asked;
+    let Asked { actor, class, action, resource, properties, context, .. } = asked;
     let brief = Brief::of(state, &actor, &|digest| compiled.of(digest));
+    let brief = brief.filter(|brief| class.is_none_or(|class| class == brief.class));
     let unknown = || Refusal::new(Kind::NotFound, format!("there is no actor {actor}")).field("subject.id");
     let brief = Box::new(brief.ok_or_else(unknown)?);
     let uncompiled = brief.uncompiled();

@@ -15,7 +15,11 @@ use std::process::ExitCode;
 
 pub(super) async fn run(args: CanArgs, session: &Session) -> Result<ExitCode, Failure> {
     let actor = Object::named(Kind::Actor, &args.actor, &args.namespace.namespace)?;
-    let what = Permission::parse(&format!("{} {}", args.action, args.resource))?.target;
+    let Permission { target: what, when, with } = Permission::parse(&format!("{} {}", args.action, args.resource))?;
+    if !when.is_empty() || !with.is_empty() {
+        let failure = Failure::used_wrongly("a request has neither conditions nor obligations");
+        return Err(failure.hint("Say what it says with -c NAME=VALUE"));
+    }
     let Some(action) = &what.action else {
         return Err(Failure::used_wrongly("`*` is no action; name one"));
     };

@@ -55,6 +55,7 @@ fn an_actor_does_what_its_class_and_its_user_allow_and_a_denial_says_what_is_mis
     can(1, "finance/ada-1", 1);
     let wrong = said(2, &["can", "finance/ada-1", "tool", "expenses/submit", "-c", "amount"]);
     assert!(wrong.contains("`amount` is neither NAME=VALUE nor a JSON object"), "{wrong}");
+    said(2, &["can", "finance/ada-1", "tool", "expenses/submit when amount <= 3"]);
     assert!(said(1, &["explain", "decision/01jdvarh8000000000000000ab"]).contains("is not recorded"));
 }
 

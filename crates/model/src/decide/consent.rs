@@ -31,14 +31,40 @@ pub(super) fn give(
 
 pub(super) fn withdraw(state: &State, class: &ClassRef, revision: Option<u32>) -> Result<Decision, Refusal> {
     let class = find_class(state, class)?;
-    let Some(number) = revision.or_else(|| class.consented().map(|(number, _)| number)) else {
+    let Some(number) = revision.or_else(|| given_last(class)) else {
         return Ok(unchanged(class));
     };
     if find_revision(class, number)?.consent.state == ConsentState::Withdrawn {
         return Ok(unchanged(class));
     }
+    check_narrower(class, number)?;
     let event = PermissionEvent::ConsentWithdrawn { class: class.class.clone(), revision: number };
     Ok(applied(state, class.newest().map_or(0, |(number, _)| number), Event::Permission(event)))
+}
+
+/// The revision whose consent was given last, or if none was given the one in force, which shares that of nobody.
+fn given_last(class: &Class) -> Option<u32> {
+    let given = class.revisions.iter().filter(|(_, revision)| revision.consent.state == ConsentState::Given);
+    let last = given.max_by_key(|(number, revision)| (revision.consent.at, **number)).map(|(number, _)| *number);
+    last.or_else(|| class.consented().map(|(number, _)| number))
+}
+
+/// Whoever takes a consent back does not want more to be permitted.
+fn check_narrower(class: &Class, number: u32) -> Result<(), Refusal> {
+    let mut after = class.clone();
+    if let Some(revision) = after.revisions.get_mut(&number) {
+        revision.consent.state = ConsentState::Withdrawn;
+    }
+    let (Some((_, now)), Some((next, then))) = (class.in_force(), after.in_force()) else { return Ok(()) };
+    let permits_more = then.spec.permissions.is_wider_than(&now.spec.permissions)
+        || (!now.consent.only.is_empty() && then.consent.only != now.consent.only);
+    if !permits_more {
+        return Ok(());
+    }
+    let message = format!("revision {next} of class {} would be in force then, which permits more", class.class);
+    Err(Refusal::new(Kind::Conflict, message)
+        .field("revision")
+        .hint(format!("Withdraw the consent to revision {next} first")))
 }
 
 fn find_revision(class: &Class, number: u32) -> Result<&Revision, Refusal> {

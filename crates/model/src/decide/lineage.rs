@@ -49,6 +49,14 @@ fn inherited(state: &State, class: &ClassRef, said: &Lineage) -> Result<Lineage,
         if class_ref(&copied) != *class {
             return malformed("forked_from", "a copy is of the same class");
         }
+        if copied.state == ActorState::Quarantined {
+            return Err(ended(&copied, "copied"));
+        }
+        let of_original = state.lineages.get(&copied.actor);
+        if said.user.is_none() && of_original.is_some_and(|lineage| lineage.user.is_some() || lineage.parent.is_some())
+        {
+            return malformed("user", "the original acts for somebody; say whom the copy acts for");
+        }
     }
     let Some(parent) = &said.parent else { return Ok(said.clone()) };
     if said.user.is_some() {

@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 
 /// Most attributes of a question, and of its resource.
 pub const ATTRIBUTES_MAX: usize = 256;
+/// Numbers with digits behind the point are compared if they are smaller than this.
+const EXACT_BELOW: f64 = 1e11;
 /// How deep an attribute may lie.
 pub const DEPTH_MAX: usize = 8;
 
@@ -152,6 +154,7 @@ impl Facts {
 impl Fact {
     fn of(value: &Value) -> Self {
         match value {
+            Value::Number(number) if !is_exact(number) => Self::Other,
             Value::Number(number) => Decimal::parse(&number.to_string()).map_or(Self::Other, Self::Number),
             Value::String(text) => Self::Word(text.as_str().into()),
             Value::Bool(truth) => Self::Truth(*truth),
@@ -162,6 +165,12 @@ impl Fact {
             Value::Object(_) | Value::Null => Self::Other,
         }
     }
+}
+
+/// Whether a number is told from every other one with four digits behind the point. What is no whole number is read as a double
+/// (RFC 8259 §6), which has not so many digits when it is large.
+fn is_exact(number: &serde_json::Number) -> bool {
+    number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|number| number.abs() < EXACT_BELOW)
 }
 
 impl Question {

@@ -9,7 +9,7 @@ use crate::judge::{Asked, Judged, judge};
 use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
 use credence_model::caller::Caller;
-use credence_model::id::ActorRef;
+use credence_model::id::{ActorRef, ClassRef};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::template::Named;
@@ -186,9 +186,9 @@ async fn evaluate(ask: Ask<Nothing, EvaluationBody>) -> Result<EvaluationAnswer,
 
 async fn answer(app: &App, caller: &Caller, question: &EvaluationBody) -> Result<EvaluationAnswer, Refusal> {
     let EvaluationBody { subject, action, resource, context } = question;
-    let Some(actor) = actor_of(app, subject) else { return Ok(unknown(subject)) };
+    let Some((actor, class)) = actor_of(app, subject) else { return Ok(unknown(subject)) };
     let resource = ((resource.kind.as_str(), resource.id.as_str()), &resource.properties);
-    let asked = Asked::read(actor, &action.name, resource.0, (resource.1, context))?;
+    let asked = Asked { class, ..Asked::read(actor, &action.name, resource.0, (resource.1, context))? };
     match judge(app, caller, &asked).await {
         Ok(judged) => Ok(EvaluationAnswer::of(&judged)),
         // Who does not exist may do nothing.
@@ -261,18 +261,18 @@ async fn configuration(ask: Ask) -> Result<AuthzenMetadata, Refusal> {
     })
 }
 
-/// The actor that a subject is. What is none is nobody who may do anything.
-fn actor_of(app: &App, subject: &Entity) -> Option<ActorRef> {
+/// The actor that a subject is, and the class that it has to be of. What is none is nobody who may do anything.
+fn actor_of(app: &App, subject: &Entity) -> Option<(ActorRef, Option<ClassRef>)> {
     if subject.kind != ACTOR {
         return None;
     }
     if let Ok(id) = SpiffeId::parse(&subject.id) {
         return match app.templates.read(&id) {
-            Some(Named::Actor(_, actor)) if id.trust_domain() == app.trust_domain => Some(actor),
+            Some(Named::Actor(class, actor)) if id.trust_domain() == app.trust_domain => Some((actor, Some(class))),
             _ => None,
         };
     }
-    subject.id.parse().ok()
+    subject.id.parse().ok().map(|actor| (actor, None))
 }
 
 fn unknown(subject: &Entity) -> EvaluationAnswer {

@@ -136,6 +136,7 @@ async fn what_is_no_question_is_refused_and_who_is_unknown_may_do_nothing() {
     for subject in [
         json!({ "type": "user", "id": "ada" }),
         json!({ "type": "actor", "id": "finance/absent" }),
+        json!({ "type": "actor", "id": "spiffe://test.internal/ns/finance/agent/other/actor/ada-1" }),
         json!({ "type": "actor", "id": "spiffe://elsewhere/ns/finance/agent/expenses/actor/ada-1" }),
     ] {
         let answer = decided(&house, &change("/subject", subject.clone())).await;
