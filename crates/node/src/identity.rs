@@ -173,6 +173,17 @@ pub(crate) fn server_rule(trust_domain: Option<TrustDomain>, path: &str) -> Peer
     PeerRule::Where(std::sync::Arc::new(move |peer| is_server(&peer.id)))
 }
 
+/// Removes the identity, so that the node has to prove its origin anew.
+pub(crate) fn forget(dir: &Path) -> Result<(), IdentityError> {
+    let path = dir.join(IDENTITY_FILE);
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(IdentityError::Io { doing: "remove", path, source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes a bundle to the data directory.
 pub(crate) fn save_bundle(bundle: &Bundle, dir: &Path) -> Result<(), IdentityError> {
     let document = bundle::write(bundle).map_err(|error| IdentityError::Unfit(error.to_string()))?;

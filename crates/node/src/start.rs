@@ -9,7 +9,7 @@ use crate::event::{EVENTS, Event, Events};
 use crate::handover::{Handover, HandoverError, Inherited};
 use crate::holder::Workshop;
 use crate::hub::{Hub, HubParts};
-use crate::identity::{IdentityError, NodeIdentity};
+use crate::identity::{self, IdentityError, NodeIdentity};
 use crate::local;
 use crate::meter::Meters;
 use crate::observe::Watched;
@@ -111,6 +111,11 @@ impl Node {
     /// Whether a node that starts on this data directory needs a join token.
     pub fn needs_join_token(data_dir: &Path) -> Result<bool, StartError> {
         Ok(NodeIdentity::load(data_dir, None, wall())?.is_none())
+    }
+
+    /// Forgets the identity in this data directory, of a node that was deleted: the next start needs a join token.
+    pub fn forget_identity(data_dir: &Path) -> Result<(), StartError> {
+        Ok(identity::forget(data_dir)?)
     }
 
     /// Opens the data directory, attests if there is no valid identity yet, and begins to connect. The join token is not

@@ -16,7 +16,7 @@ use credence_model::refusal::Kind;
 use credence_node::start::Node;
 use credence_server::api::actor::{ActorView, SuspendBody};
 use credence_server::api::join_token::{JoinTokenBody, JoinTokenCreated};
-use credence_server::api::node::Grant;
+use credence_server::api::node::{Grant, NodeView};
 use credence_server::api::object::{Applied, Metadata, ObjectBody};
 use credence_server::api::text::Text;
 use credence_server::config::{Config, ConfigFile};
@@ -123,6 +123,11 @@ async fn come_up(args: &DevArgs, data_dir: &Path, server: &Server, client: &Clie
     let metadata = Metadata { namespace: POOL.into(), name: POOL.into(), labels: Default::default(), version: None };
     let _: Applied = client.send(Call::put(format!("/v1/pools/{POOL}/{POOL}"), &ObjectBody { metadata, spec })).await?;
     let node_dir = data_dir.join("node");
+    // One that was deleted is let in anew: nobody else could do that for it.
+    let known = client.send::<NodeView>(Call::get(format!("/v1/nodes/{NODE}"))).await;
+    if known.is_err_and(|failure| failure.refusal.kind == Kind::NotFound) {
+        Node::forget_identity(&node_dir).map_err(|error| Failure::caused(Kind::Conflict, &error))?;
+    }
     let needs = Node::needs_join_token(&node_dir).map_err(|error| Failure::caused(Kind::Conflict, &error))?;
     let token = if needs { Some(join_token(client).await?) } else { None };
     let file = credence_node::config::ConfigFile {

@@ -17,7 +17,17 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) fn start() -> Self {
-        let home = tempfile::tempdir().expect("a home");
+        Self::start_in(tempfile::tempdir().expect("a home"))
+    }
+
+    /// Ends it and starts it once more.
+    fn again(mut self) -> Self {
+        let home = std::mem::replace(&mut self.home, tempfile::tempdir().expect("a home"));
+        drop(self);
+        Self::start_in(home)
+    }
+
+    fn start_in(home: tempfile::TempDir) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_credence"))
             .args(["dev", "-o", "json", "--until-stdin-closes"])
             .env_clear()
@@ -58,6 +68,15 @@ impl Drop for Dev {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
+}
+
+#[test]
+fn a_node_that_was_deleted_is_let_in_anew_at_the_next_start() {
+    let dev = Dev::start();
+    let deleted = dev.ran(&["delete", "node/dev"], "");
+    assert_eq!(deleted.code, 0, "{deleted:?}");
+    let dev = dev.again();
+    assert_eq!(dev.script("desk", "exit 7", "").code, 7);
 }
 
 #[test]
