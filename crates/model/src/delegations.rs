@@ -112,10 +112,7 @@ impl Delegations {
 /// What stands for a grantor or grantee in an index.
 fn half(of: &impl Serialize) -> Half {
     // What these types say can always be written.
-    let digest = Digest::of(&postcard::to_stdvec(of).unwrap_or_default());
-    let mut half = Half::default();
-    half.iter_mut().zip(digest.0).for_each(|(to, from)| *to = from);
-    half
+    Digest::of(&postcard::to_stdvec(of).unwrap_or_default()).half()
 }
 
 impl Packed {

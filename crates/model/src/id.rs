@@ -190,6 +190,13 @@ impl Digest {
         Ok(Self(bytes))
     }
 
+    /// The first 16 bytes, which still do not collide by chance: for what is kept in great numbers.
+    pub(crate) fn half(&self) -> [u8; 16] {
+        let mut half = [0; 16];
+        half.iter_mut().zip(self.0).for_each(|(to, from)| *to = from);
+        half
+    }
+
     /// The first 12 hexadecimal digits, for people.
     pub fn short(&self) -> String {
         hex::encode(self.0).chars().take(12).collect()

@@ -219,8 +219,5 @@ pub fn class_ref(actor: &Actor) -> ClassRef {
 }
 
 pub(crate) fn tombstone(actor: &ActorRef) -> [u8; 16] {
-    let digest = Digest::of(actor.to_string().as_bytes());
-    let mut half = [0; 16];
-    half.iter_mut().zip(digest.0).for_each(|(to, from)| *to = from);
-    half
+    Digest::of(actor.to_string().as_bytes()).half()
 }

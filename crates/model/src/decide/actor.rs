@@ -16,28 +16,18 @@ pub(super) fn create(
     labels: &Labels,
     moment: Moment,
 ) -> Result<Decision, Refusal> {
-    let event = created(state, class, id, labels, moment)?;
-    let Event::ActorCreated { actor, .. } = &event else {
-        return Err(Refusal::new(Kind::Bug, "creating an actor led to another event"));
-    };
-    let answer = Answer::Actor {
-        actor: actor.clone(),
-        state: ActorState::Suspended,
-        epoch: Epoch::default(),
-        binding: None,
-        waiting: false,
-    };
-    Ok(Decision { events: vec![event], answer })
+    let (actor, event) = created(state, class, id, labels, moment)?;
+    Ok(Decision { events: vec![event], answer: at_first(actor) })
 }
 
-/// The event that creates an actor of this class. INVARIANT: an id that was ever used is refused.
+/// The new actor of this class and the event that creates it. INVARIANT: an id that was ever used is refused.
 pub(super) fn created(
     state: &State,
     class: &ClassRef,
     id: Option<&ActorId>,
     labels: &Labels,
     moment: Moment,
-) -> Result<Event, Refusal> {
+) -> Result<(ActorRef, Event), Refusal> {
     catalogue::find_class(state, class)?;
     check_labels("labels", labels)?;
     let id = id.cloned().unwrap_or_else(|| ActorId::generate(moment.now, draw(moment.entropy, 1)));
@@ -46,7 +36,13 @@ pub(super) fn created(
         let message = format!("actor id {actor} was used before; an id is never used twice");
         return Err(Refusal::new(Kind::Conflict, message).field("id").hint("Choose another, or leave it out"));
     }
-    Ok(Event::ActorCreated { actor, class: class.class.clone(), labels: labels.clone() })
+    let event = Event::ActorCreated { actor: actor.clone(), class: class.class.clone(), labels: labels.clone() };
+    Ok((actor, event))
+}
+
+/// What whoever creates an actor is told of it.
+pub(super) fn at_first(actor: ActorRef) -> Answer {
+    Answer::Actor { actor, state: ActorState::Suspended, epoch: Epoch::default(), binding: None, waiting: false }
 }
 
 pub(super) fn suspend(state: &State, actor: &ActorRef) -> Result<Decision, Refusal> {

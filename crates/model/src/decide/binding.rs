@@ -115,11 +115,7 @@ fn bind_process(
     let (actor, epoch) = match &existing {
         Some(actor) => (actor.actor.clone(), state.epoch_after(actor.epoch)),
         None => {
-            let event = created(state, class, id, &Labels::new(), moment)?;
-            let Event::ActorCreated { actor, .. } = &event else {
-                return Err(Refusal::new(Kind::Bug, "creating an actor led to another event"));
-            };
-            let actor = actor.clone();
+            let (actor, event) = created(state, class, id, &Labels::new(), moment)?;
             events.push(event);
             (actor, state.epoch_after(Epoch::default()))
         }

@@ -1,7 +1,7 @@
 //! What commands about classes and pools lead to.
 
 use super::Decision;
-use crate::class::Class;
+use crate::class::{Class, Revision};
 use crate::command::{Answer, Command};
 use crate::event::{Event, PermissionEvent};
 use crate::id::{ClassRef, PoolRef};
@@ -21,8 +21,7 @@ pub(super) fn apply_class(state: &State, command: &Command) -> Result<Decision, 
         && *revision.spec == *spec
     {
         if old.labels == *labels {
-            let answer = Answer::Applied { version: old.version, revision: number, changed: false };
-            return Ok(Decision { events: Vec::new(), answer });
+            return Ok(unchanged(old));
         }
         let event = Event::ClassLabelled { class: class.clone(), labels: labels.clone() };
         return Ok(applied(state, number, event));
@@ -47,23 +46,13 @@ pub(super) fn enable(
     enabled: bool,
 ) -> Result<Decision, Refusal> {
     let found = find_class(state, class)?;
-    let newest = found.newest().map_or(0, |(number, _)| number);
-    let unchanged = || Answer::Applied { version: found.version, revision: newest, changed: false };
     let event = match revision {
-        None if found.enabled == enabled => return Ok(Decision { events: Vec::new(), answer: unchanged() }),
+        None if found.enabled == enabled => return Ok(unchanged(found)),
         None => Event::ClassEnabled { class: class.clone(), enabled },
-        Some(revision) => match found.revisions.get(&revision) {
-            None => {
-                let message = format!("class {class} has no revision {revision}; the newest is {newest}");
-                return Err(Refusal::new(Kind::NotFound, message).field("revision"));
-            }
-            Some(found) if found.allowed == enabled => {
-                return Ok(Decision { events: Vec::new(), answer: unchanged() });
-            }
-            Some(_) => Event::RevisionAllowed { class: class.clone(), revision, allowed: enabled },
-        },
+        Some(revision) if find_revision(found, revision)?.allowed == enabled => return Ok(unchanged(found)),
+        Some(revision) => Event::RevisionAllowed { class: class.clone(), revision, allowed: enabled },
     };
-    Ok(applied(state, newest, event))
+    Ok(applied(state, newest_number(found), event))
 }
 
 pub(super) fn delete_class(state: &State, class: &ClassRef) -> Result<Decision, Refusal> {
@@ -113,6 +102,24 @@ pub(super) fn find_class<'s>(state: &'s State, class: &ClassRef) -> Result<&'s C
             .field("class")
             .hint("Apply its file first: credence apply -f FILE")
     })
+}
+
+pub(super) fn find_revision(class: &Class, number: u32) -> Result<&Revision, Refusal> {
+    class.revisions.get(&number).ok_or_else(|| {
+        let newest = newest_number(class);
+        let message = format!("class {} has no revision {number}; the newest is {newest}", class.class);
+        Refusal::new(Kind::NotFound, message).field("revision")
+    })
+}
+
+/// The number of the newest revision.
+pub(super) fn newest_number(class: &Class) -> u32 {
+    class.newest().map_or(0, |(number, _)| number)
+}
+
+pub(super) fn unchanged(class: &Class) -> Decision {
+    let answer = Answer::Applied { version: class.version, revision: newest_number(class), changed: false };
+    Decision { events: Vec::new(), answer }
 }
 
 /// The event gets the next index, which is the object's version from then on.

@@ -1,10 +1,9 @@
 //! What an administrator's consent to a revision leads to.
 
 use super::Decision;
-use super::catalogue::{applied, find_class};
+use super::catalogue::{applied, find_class, find_revision, newest_number, unchanged};
 use crate::class::consent::{ConsentState, ONLY_MAX};
 use crate::class::{Class, Revision};
-use crate::command::Answer;
 use crate::event::{Event, PermissionEvent};
 use crate::id::ClassRef;
 use crate::permission::Permission;
@@ -18,7 +17,7 @@ pub(super) fn give(
     only: &[Permission],
 ) -> Result<Decision, Refusal> {
     let class = find_class(state, class)?;
-    let number = revision.or_else(|| class.newest().map(|(number, _)| number)).unwrap_or_default();
+    let number = revision.unwrap_or_else(|| newest_number(class));
     let found = find_revision(class, number)?;
     check_only(found, only)?;
     if found.consent.holds() && found.consent.only == only {
@@ -26,7 +25,7 @@ pub(super) fn give(
     }
     let event =
         PermissionEvent::RevisionConsented { class: class.class.clone(), revision: number, only: only.to_vec() };
-    Ok(applied(state, class.newest().map_or(0, |(number, _)| number), Event::Permission(event)))
+    Ok(applied(state, newest_number(class), Event::Permission(event)))
 }
 
 pub(super) fn withdraw(state: &State, class: &ClassRef, revision: Option<u32>) -> Result<Decision, Refusal> {
@@ -39,7 +38,7 @@ pub(super) fn withdraw(state: &State, class: &ClassRef, revision: Option<u32>) -
     }
     check_narrower(class, number)?;
     let event = PermissionEvent::ConsentWithdrawn { class: class.class.clone(), revision: number };
-    Ok(applied(state, class.newest().map_or(0, |(number, _)| number), Event::Permission(event)))
+    Ok(applied(state, newest_number(class), Event::Permission(event)))
 }
 
 /// The revision whose consent was given last, or if none was given the one in force, which shares that of nobody.
@@ -67,14 +66,6 @@ fn check_narrower(class: &Class, number: u32) -> Result<(), Refusal> {
         .hint(format!("Withdraw the consent to revision {next} first")))
 }
 
-fn find_revision(class: &Class, number: u32) -> Result<&Revision, Refusal> {
-    class.revisions.get(&number).ok_or_else(|| {
-        let newest = class.newest().map_or(0, |(number, _)| number);
-        let message = format!("class {} has no revision {number}; the newest is {newest}", class.class);
-        Refusal::new(Kind::NotFound, message).field("revision")
-    })
-}
-
 /// A consent gives nothing that the revision does not permit. What Cedar policies permit cannot be compared.
 fn check_only(revision: &Revision, only: &[Permission]) -> Result<(), Refusal> {
     let malformed = |field: String, message: String| Err(Refusal::new(Kind::Malformed, message).field(field));
@@ -87,9 +78,4 @@ fn check_only(revision: &Revision, only: &[Permission]) -> Result<(), Refusal> {
         Some(nth) => malformed(format!("only[{nth}]"), "the revision does not permit all of it".into()),
         None => Ok(()),
     }
-}
-
-fn unchanged(class: &Class) -> Decision {
-    let revision = class.newest().map_or(0, |(number, _)| number);
-    Decision { events: Vec::new(), answer: Answer::Applied { version: class.version, revision, changed: false } }
 }

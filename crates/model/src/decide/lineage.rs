@@ -1,13 +1,13 @@
 //! What the creation of an actor that comes from somewhere leads to: a child, a copy, or one that acts for a user.
 
-use super::actor::{created, ended};
+use super::actor::{at_first, created, ended};
 use super::{Decision, Moment, find_actor};
 use crate::actor::{Actor, ActorState};
 use crate::class::permissions::SpawnTerms;
-use crate::command::{Answer, Command};
+use crate::command::Command;
 use crate::delegation::check_session;
 use crate::event::{Event, PermissionEvent};
-use crate::id::{ActorRef, ClassRef, Epoch};
+use crate::id::{ActorRef, ClassRef};
 use crate::lineage::Lineage;
 use crate::refusal::{Kind, Refusal};
 use crate::state::{State, class_ref};
@@ -17,18 +17,8 @@ pub(super) fn spawn(state: &State, command: &Command, moment: Moment) -> Result<
         return Err(Refusal::new(Kind::Bug, "a command reached the wrong decision"));
     };
     let lineage = inherited(state, class, lineage)?;
-    let event = created(state, class, id.as_ref(), labels, moment)?;
-    let Event::ActorCreated { actor, .. } = &event else {
-        return Err(Refusal::new(Kind::Bug, "creating an actor led to another event"));
-    };
-    let actor = actor.clone();
-    let answer = Answer::Actor {
-        actor: actor.clone(),
-        state: ActorState::Suspended,
-        epoch: Epoch::default(),
-        binding: None,
-        waiting: false,
-    };
+    let (actor, event) = created(state, class, id.as_ref(), labels, moment)?;
+    let answer = at_first(actor.clone());
     let comes_from = (lineage != Lineage::default()).then_some(PermissionEvent::ActorDescends { actor, lineage });
     Ok(Decision { events: std::iter::once(event).chain(comes_from.map(Event::Permission)).collect(), answer })
 }
