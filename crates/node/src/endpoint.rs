@@ -1,5 +1,5 @@
-//! What an actor sees: one Unix socket, made for its binding and gone with it, that serves the SPIFFE Workload API and an
-//! HTTP metadata service.
+//! What an actor sees: one Unix socket, made for its binding and gone with it, that serves the SPIFFE Workload API, an HTTP
+//! metadata service, and secrets to a proxy.
 //!
 //! Who may ask is decided by the kernel's evidence about the connected process, never by what a request says: the peer
 //! must belong to the process tree of the binding. No request names the actor; the socket is the actor.
@@ -37,6 +37,7 @@ pub(crate) mod listener;
 mod metadata;
 mod presence;
 mod route;
+mod sds;
 mod socket;
 mod status;
 mod workload;

@@ -54,9 +54,14 @@ impl Door {
 
     /// An ordinary client of the Workload API.
     pub(crate) async fn client(&self) -> SpiffeWorkloadApiClient<Channel> {
+        SpiffeWorkloadApiClient::new(self.channel().await)
+    }
+
+    /// A connection for a client of gRPC.
+    pub(crate) async fn channel(&self) -> Channel {
         let uri = format!("unix://{}", self.endpoint.path().display());
         let channel = tonic::transport::Endpoint::from_shared(uri).expect("an address").connect().await;
-        SpiffeWorkloadApiClient::new(channel.expect("a connection"))
+        channel.expect("a connection")
     }
 
     /// One request of the metadata service with its header, and the whole answer.

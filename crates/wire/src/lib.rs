@@ -98,3 +98,73 @@ pub mod opentelemetry {
         }
     }
 }
+
+/// Of Envoy's API, version 3: secrets of TLS, and authorization. The modules are nested as its packages are, by which the
+/// generated code finds its way.
+pub mod envoy {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code"
+    )]
+
+    /// What others are made of.
+    pub mod config {
+        pub mod core {
+            pub mod v3 {
+                include!("generated/envoy.config.core.v3.rs");
+            }
+        }
+    }
+    /// Secrets.
+    pub mod extensions {
+        pub mod transport_sockets {
+            pub mod tls {
+                pub mod v3 {
+                    include!("generated/envoy.extensions.transport_sockets.tls.v3.rs");
+                }
+            }
+        }
+    }
+    /// Services.
+    pub mod service {
+        /// Authorization.
+        pub mod auth {
+            pub mod v3 {
+                include!("generated/envoy.service.auth.v3.rs");
+            }
+        }
+        /// Discovery.
+        pub mod discovery {
+            pub mod v3 {
+                include!("generated/envoy.service.discovery.v3.rs");
+            }
+        }
+        /// Discovery of secrets.
+        pub mod secret {
+            pub mod v3 {
+                include!("generated/envoy.service.secret.v3.rs");
+            }
+        }
+    }
+    /// Status codes.
+    pub mod r#type {
+        pub mod v3 {
+            include!("generated/envoy.r#type.v3.rs");
+        }
+    }
+}
+
+/// The status that gRPC's protocols share.
+pub mod google {
+    #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated code")]
+
+    /// Its package.
+    pub mod rpc {
+        include!("generated/google.rpc.rs");
+    }
+}

@@ -1,31 +1,44 @@
 //! Which service a request is for.
 
 use crate::endpoint::desk::Desk;
+use crate::endpoint::sds::Sds;
 use crate::endpoint::workload::Workload;
 use crate::endpoint::{metadata, status};
 use credence_model::refusal::{Kind, Refusal};
+use credence_wire::envoy::service::secret::v3::secret_discovery_service_server::{
+    SERVICE_NAME as SDS, SecretDiscoveryServiceServer,
+};
 use credence_wire::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
+use std::convert::Infallible;
 use std::sync::Arc;
 use tonic::body::Body;
 use tower::Service as _;
 
 /// Longest message of a request, in bytes: 16 audiences, or a token to validate.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Longest request for secrets, in bytes: a proxy says all that it is made of each time.
+const SECRETS_BYTES_MAX: usize = 256 * 1024;
 
 /// The services of one endpoint.
 #[derive(Clone)]
 pub(super) struct Services {
     desk: Arc<Desk>,
     workload: SpiffeWorkloadApiServer<Workload>,
+    secrets: SecretDiscoveryServiceServer<Sds>,
 }
 
 impl Services {
     pub(super) fn new(desk: Arc<Desk>) -> Self {
         let workload = SpiffeWorkloadApiServer::new(Workload(Arc::clone(&desk)));
-        Self { desk, workload: workload.max_decoding_message_size(MESSAGE_BYTES_MAX) }
+        let secrets = SecretDiscoveryServiceServer::new(Sds(Arc::clone(&desk)));
+        Self {
+            desk,
+            workload: workload.max_decoding_message_size(MESSAGE_BYTES_MAX),
+            secrets: secrets.max_decoding_message_size(SECRETS_BYTES_MAX),
+        }
     }
 
     /// Answers a request of a process of the actor.
@@ -33,14 +46,27 @@ impl Services {
         if !is_grpc(request.headers()) {
             return metadata::answer(&self.desk, &request.into_parts().0).await;
         }
-        if !has_security_header(request.headers()) {
-            let refusal = Refusal::new(Kind::Malformed, "the metadata workload.spiffe.io: true is missing");
-            return status::grpc(&refusal).into_http();
+        match service(request.uri().path()) {
+            SDS => said(self.secrets.call(request).await),
+            // The guard is of the Workload API; proxies do not know it.
+            _ if !has_security_header(request.headers()) => {
+                let refusal = Refusal::new(Kind::Malformed, "the metadata workload.spiffe.io: true is missing");
+                status::grpc(&refusal).into_http()
+            }
+            _ => said(self.workload.call(request).await),
         }
-        match self.workload.call(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+    }
+}
+
+/// The service that a path of gRPC names: `/SERVICE/METHOD`.
+fn service(path: &str) -> &str {
+    path.strip_prefix('/').and_then(|path| path.split_once('/')).map_or("", |(service, _)| service)
+}
+
+fn said(answered: Result<Response<Body>, Infallible>) -> Response<Body> {
+    match answered {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }
 
