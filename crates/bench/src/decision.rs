@@ -150,7 +150,7 @@ fn decisions(world: &World, classes: usize) -> Result<f64, BenchError> {
         let (actor, question) = (actor(of)?, question(state, of, nth)?);
         let begin = Instant::now();
         let brief = Brief::of(state, &actor, &|_| None).ok_or(BenchError::Unexpected("there is no such actor"))?;
-        let decision = decide(&brief, &question, &|_, _, _| Decimal::default());
+        let decision = decide(&brief, &question, &state.guards, &|_, _, _| Decimal::default());
         let micros = begin.elapsed().as_secs_f64() * 1e6;
         if decision.allowed != nth.is_multiple_of(2) || decision.layers.len() != 4 {
             return Err(BenchError::Unexpected("a decision came out otherwise"));
@@ -173,7 +173,6 @@ fn question(state: &State, of: usize, nth: usize) -> Result<Question, BenchError
         resource: Resource::new(Name::parse("tool")?, &format!("server-{of}/tool-{}", nth % PERMISSIONS))?,
         context,
         properties: Facts::default(),
-        labels: Labels::new(),
         at: state.last_at,
     })
 }

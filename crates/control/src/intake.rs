@@ -50,6 +50,9 @@ impl Lane {
             | Command::GrantDelegation { to: Grantee::Class(class), .. }
             | Command::SpawnActor { class, .. }
             | Command::CreateActor { class, .. } => Self::Namespace(class.namespace.clone()),
+            Command::ApplyGuard { guard, .. } | Command::DeleteGuard { guard } => {
+                Self::Namespace(guard.namespace.clone())
+            }
             Command::ApplyPool { pool, .. } | Command::DeletePool { pool } => Self::Namespace(pool.namespace.clone()),
             Command::ResumeActor { actor, .. }
             | Command::SuspendActor { actor }

@@ -3,6 +3,7 @@
 mod actor;
 mod authority;
 mod catalogue;
+mod guard;
 mod hold;
 mod node;
 mod permission;

@@ -30,6 +30,10 @@ pub struct Taken {
     /// How much, in ten-thousandths.
     #[n(2)]
     pub amount: i64,
+    /// Whose budget it is, if not that of the actor that uses it: that of an actor that spawned it.
+    #[n(3)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<ActorRef>,
 }
 
 /// All budgets that something was taken from.
@@ -47,6 +51,7 @@ impl Budgets {
     }
 
     pub(crate) fn take(&mut self, actor: &ActorRef, taken: &Taken) {
+        let actor = taken.of.as_ref().unwrap_or(actor);
         let before = self.taken(actor, taken.budget, taken.since_secs).ten_thousandths();
         self.taken.insert((actor.clone(), taken.budget), (taken.since_secs, before.saturating_add(taken.amount)));
     }

@@ -41,6 +41,15 @@ where
     from.deserialize_seq(Items(PhantomData)).map(OrdSet::from)
 }
 
+/// Reads a list.
+pub(crate) fn list<'de, D, A>(from: D) -> Result<Vec<A>, D::Error>
+where
+    D: Deserializer<'de>,
+    A: Deserialize<'de>,
+{
+    from.deserialize_seq(Items(PhantomData))
+}
+
 struct Inner<K, V>(OrdMap<K, V>);
 
 impl<'de, K: Deserialize<'de> + Ord + Clone, V: Deserialize<'de> + Clone> Deserialize<'de> for Inner<K, V> {

@@ -7,8 +7,11 @@ use crate::caller::Caller;
 use crate::class::ClassSpec;
 use crate::decided::Decided;
 use crate::delegation::{Grantee, Grantor, Terms};
+use crate::guard::GuardSpec;
 use crate::hold::HoldCause;
-use crate::id::{ActorId, ActorRef, BindingId, ClassRef, DelegationId, Digest, Epoch, NodeName, PoolRef, WorkerRef};
+use crate::id::{
+    ActorId, ActorRef, BindingId, ClassRef, DelegationId, Digest, Epoch, GuardRef, NodeName, PoolRef, WorkerRef,
+};
 use crate::label::Labels;
 use crate::lineage::Lineage;
 use crate::node::PoolGrant;
@@ -138,6 +141,22 @@ pub enum Command {
     DeletePool {
         /// The pool.
         pool: PoolRef,
+    },
+    /// Creates or changes a guard.
+    ApplyGuard {
+        /// The guard.
+        guard: GuardRef,
+        /// Its labels.
+        labels: Labels,
+        /// What it is.
+        spec: GuardSpec,
+        /// The version that the caller read; `Some(0)` means that it must not exist.
+        if_version: Option<u64>,
+    },
+    /// Deletes a guard: what it covers is guarded no more.
+    DeleteGuard {
+        /// The guard.
+        guard: GuardRef,
     },
     /// Makes a join token. The caller of the model holds the secret; only its digest comes here.
     CreateJoinToken {

@@ -7,6 +7,7 @@ mod catalogue;
 mod clock;
 mod consent;
 mod delegation;
+mod guard;
 mod hold;
 mod lineage;
 mod node;
@@ -90,6 +91,8 @@ fn decide_anew(state: &State, command: &Command, moment: Moment) -> Result<Decis
         Command::DeleteClass { class } => catalogue::delete_class(state, class),
         Command::ApplyPool { .. } => catalogue::apply_pool(state, command),
         Command::DeletePool { pool } => catalogue::delete_pool(state, pool),
+        Command::ApplyGuard { .. } => guard::apply(state, command),
+        Command::DeleteGuard { guard } => guard::delete(state, guard),
         Command::CreateJoinToken { .. } => node::create_join_token(state, command, now),
         Command::AttestNode { node, token, key } => node::attest(state, node, token, *key, now),
         Command::RenewNode { node, key } => node::renew(state, node, *key, now),

@@ -6,8 +6,9 @@ use minicbor::{Decode, Encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Most verdicts that are recorded of a decision: four for each actor of the longest chain.
-pub const VERDICTS_MAX: usize = 72;
+/// Most verdicts that are recorded of a decision: eight for each actor of the longest chain, and two for each guard that can cover
+/// a resource.
+pub const VERDICTS_MAX: usize = 200;
 /// Longest sentence that is recorded of a verdict, in bytes; the rest of it is cut off.
 pub const WHY_BYTES_MAX: usize = 512;
 

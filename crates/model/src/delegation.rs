@@ -7,6 +7,7 @@ use crate::class::LINE_BYTES_MAX;
 use crate::id::{ActorRef, ClassRef, DelegationId};
 use crate::lineage::SESSION_BYTES_MAX;
 use crate::permission::Permission;
+use crate::permission::check::check_allow;
 use crate::refusal::{Kind, Refusal};
 use crate::time::Timestamp;
 use crate::user::User;
@@ -168,6 +169,7 @@ impl Terms {
         if self.allow.is_empty() || self.allow.len() > ALLOW_MAX {
             return wrong("allow", format!("a delegation has 1 to {ALLOW_MAX} permissions"));
         }
+        check_allow("allow", &self.allow)?;
         if self.purpose.len() > PURPOSE_BYTES_MAX || self.purpose.chars().any(char::is_control) {
             return wrong("purpose", format!("it is one line of at most {PURPOSE_BYTES_MAX} bytes"));
         }

@@ -84,6 +84,11 @@ label!(
     "pool name"
 );
 label!(
+    /// The name of a guard inside its namespace.
+    GuardName,
+    "guard name"
+);
+label!(
     /// The id of a worker inside its pool.
     WorkerId,
     "worker id"
@@ -338,6 +343,15 @@ reference!(
     }
 );
 reference!(
+    /// A guard, by namespace and name.
+    GuardRef {
+        /// Its namespace.
+        namespace: Namespace = 0,
+        /// Its name there.
+        guard: GuardName = 1
+    }
+);
+reference!(
     /// A worker, by its pool and id.
     WorkerRef {
         /// The pool it belongs to.
@@ -365,6 +379,12 @@ impl fmt::Display for ClassRef {
 impl fmt::Display for PoolRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.pool)
+    }
+}
+
+impl fmt::Display for GuardRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.guard)
     }
 }
 
@@ -397,6 +417,14 @@ impl std::str::FromStr for PoolRef {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (namespace, pool) = split_two("pool", text)?;
         Ok(Self { namespace: namespace.parse()?, pool: pool.parse()? })
+    }
+}
+
+impl std::str::FromStr for GuardRef {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (namespace, guard) = split_two("guard", text)?;
+        Ok(Self { namespace: namespace.parse()?, guard: guard.parse()? })
     }
 }
 

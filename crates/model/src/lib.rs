@@ -21,6 +21,8 @@ pub mod delegations;
 pub mod directive;
 pub mod event;
 pub mod explain;
+pub mod guard;
+pub mod guards;
 pub mod hold;
 pub mod id;
 pub mod idle;

@@ -10,11 +10,13 @@
 //! INVARIANT: a permission has one canonical text. What a permission says less, it does not forbid: a condition or a duty
 //! that is missing never makes it narrower, so [`Permission::contains`] asks for every one of them.
 
+pub(crate) mod check;
 pub mod condition;
 mod contain;
 pub mod decimal;
 pub mod obligation;
 pub mod question;
+pub mod resources;
 pub mod target;
 mod text;
 

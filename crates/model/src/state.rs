@@ -10,6 +10,7 @@ use crate::cautious;
 use crate::class::Class;
 use crate::command::Answer;
 use crate::delegations::Delegations;
+use crate::guards::Guards;
 use crate::hold::{Hold, LostTime};
 use crate::id::{ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, PoolRef, WorkerRef};
 use crate::idle::Idle;
@@ -26,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Format of [`State::encode`]; another one means: replay the journal instead.
-const SNAPSHOT_FORMAT: u32 = 9;
+const SNAPSHOT_FORMAT: u32 = 10;
 
 /// The registry. What grows with the number of actors is in maps that share their nodes, so a clone costs what is bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +71,8 @@ pub struct State {
     pub children: OrdMap<ActorRef, u32>,
     /// What users and actors delegated.
     pub delegations: Delegations,
+    /// What owners of resources say that agents may do to them.
+    pub guards: Guards,
     /// What was used up.
     pub budgets: Budgets,
     /// The control plane is held, and why.
@@ -130,6 +133,7 @@ impl Default for State {
             lineages: OrdMap::new(),
             children: OrdMap::new(),
             delegations: Delegations::default(),
+            guards: Guards::default(),
             budgets: Budgets::default(),
             hold: None,
             epoch_max: Epoch::default(),

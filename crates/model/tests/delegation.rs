@@ -193,7 +193,7 @@ fn a_budget_is_exact_and_begins_anew_with_its_period() {
     let mut world = world();
     let budget = Digest::of(b"budget");
     let mut take = |amount, since_secs| {
-        let taken = Taken { budget, since_secs, amount };
+        let taken = Taken { budget, since_secs, amount, of: None };
         let budgets = vec![Take { taken, most: 100 }];
         world
             .run(Command::Use { actor: actor("ada-1"), decided: None, delegations: Vec::new(), budgets })

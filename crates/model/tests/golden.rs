@@ -10,8 +10,9 @@ use credence_model::command::{Answer, Unbind};
 use credence_model::decided::{Decided, Said};
 use credence_model::delegation::{Delegation, Grantee, Grantor, Revoked, Terms};
 use credence_model::event::{Entry, Event, FORMAT, PermissionEvent};
+use credence_model::guard::GuardSpec;
 use credence_model::hold::{HoldCause, Release, Seen};
-use credence_model::id::{ActorRef, ClassName, ClassRef, DecisionId, DelegationId, Digest, Epoch, PoolRef};
+use credence_model::id::{ActorRef, ClassName, ClassRef, DecisionId, DelegationId, Digest, Epoch, GuardRef, PoolRef};
 use credence_model::label::Labels;
 use credence_model::lineage::Lineage;
 use credence_model::node::PoolGrant;
@@ -259,7 +260,7 @@ fn events() -> Vec<(Caller, Event)> {
         granted_at: at,
         revoked: Some(Revoked { at, by: Caller::System, reason: None }),
     };
-    let taken = Taken { budget: key, since_secs: 1_800_000_000, amount: 1_500_000 };
+    let taken = Taken { budget: key, since_secs: 1_800_000_000, amount: 1_500_000, of: None };
     let granted = |by, to| Event::Permission(PermissionEvent::DelegationGranted { delegation: delegation(by, to) });
     events.extend([
         (admin(), Event::Permission(PermissionEvent::ActorDescends { actor: a.clone(), lineage })),
@@ -279,9 +280,30 @@ fn events() -> Vec<(Caller, Event)> {
             admin(),
             Event::CommandAnswered { key, command: key, answer: Answer::Delegation { delegation: id, changed: true } },
         ),
-        (person(), Event::Permission(PermissionEvent::Decided { decided: Box::new(decided(class(), a, key)) })),
+        (person(), Event::Permission(PermissionEvent::Decided { decided: Box::new(decided(class(), a.clone(), key)) })),
+    ]);
+    let of_parent = Taken { budget: key, since_secs: 1_800_000_000, amount: 10_000, of: Some(actor("parent")) };
+    let guard = GuardRef { namespace: "finance".parse().unwrap(), guard: "expenses".parse().unwrap() };
+    let (of, spec) = (guard.clone(), Box::new(guard_spec()));
+    events.extend([
+        (person(), Event::Permission(PermissionEvent::GuardApplied { guard: of, labels: labels(), spec })),
+        (admin(), Event::Permission(PermissionEvent::GuardDeleted { guard })),
+        (
+            admin(),
+            Event::Permission(PermissionEvent::Used { actor: a, delegations: Vec::new(), budgets: vec![of_parent] }),
+        ),
     ]);
     events
+}
+
+fn guard_spec() -> GuardSpec {
+    GuardSpec {
+        owner: "expenses@example.org".into(),
+        description: "d".into(),
+        resource: "tool/expenses/**".parse().unwrap(),
+        allow: vec![permission("tool expenses/submit when actor.class = finance/expense-agent with log")],
+        forbid: vec![permission("* tool/expenses/** when actor.namespace != finance")],
+    }
 }
 
 fn decided(class: ClassRef, actor: ActorRef, context: Digest) -> Decided {

@@ -214,7 +214,7 @@ fn permit(world: &mut World, step: Step) -> Result<Answer, Refusal> {
         }
         Step::Use(n, which) => {
             let Some((delegation, _)) = nth(world, which) else { return Ok(Answer::Done {}) };
-            let taken = Taken { budget: Digest::of(b"budget"), since_secs: 0, amount: 1 };
+            let taken = Taken { budget: Digest::of(b"budget"), since_secs: 0, amount: 1, of: None };
             let budgets = vec![Take { taken, most: 3 }];
             Command::Use { actor: actor(&id(n)), decided: None, delegations: vec![delegation], budgets }
         }

@@ -1,21 +1,48 @@
 //! Permissions: how they are read and written, and that a narrower one never permits more.
 
+use credence_model::id::{ActorRef, ClassRef};
+use credence_model::label::Labels;
 use credence_model::permission::Permission;
 use credence_model::permission::decimal::Decimal;
-use credence_model::permission::question::{Fact, Facts, Match, Question, Why};
+use credence_model::permission::question::{Fact, Facts, Match, Principal, Question, Why};
 use credence_model::permission::target::{Name, Resource};
 use credence_model::time::Timestamp;
+use credence_model::user::User;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::{collection, option, prop_assert, prop_assert_eq, sample};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 pub(crate) fn permission(text: &str) -> Permission {
     Permission::parse(text).expect(text)
 }
 
+/// Somebody who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    pub(crate) actor: ActorRef,
+    pub(crate) class: ClassRef,
+    pub(crate) user: Option<User>,
+    pub(crate) labels: Labels,
+}
+
+impl Asker {
+    pub(crate) fn principal(&self) -> Principal<'_> {
+        Principal { actor: &self.actor, class: &self.class, user: self.user.as_ref(), labels: &self.labels }
+    }
+}
+
+/// An actor that acts for nobody.
+pub(crate) fn asker() -> Asker {
+    Asker {
+        actor: "finance/a-1".parse().expect("an actor"),
+        class: "finance/expense-agent".parse().expect("a class"),
+        user: None,
+        labels: Labels::new(),
+    }
+}
+
 /// `action kind/id` with a context.
-fn question(what: &str, context: Value) -> Question {
+pub(crate) fn question(what: &str, context: Value) -> Question {
     let (action, resource) = what.split_once(' ').expect("an action and a resource");
     let (kind, id) = resource.split_once('/').expect("a kind and a name");
     Question {
@@ -23,7 +50,6 @@ fn question(what: &str, context: Value) -> Question {
         resource: Resource::new(Name::parse(kind).expect("a kind"), id).expect("a resource"),
         context: Facts::read(&context).expect("facts"),
         properties: Facts::default(),
-        labels: BTreeMap::new(),
         at: Timestamp::from_secs(1_800_000_000),
     }
 }
@@ -53,6 +79,14 @@ fn a_permission_has_one_text() {
         ("read report/x when day in (mon, tue)", "read report/x when day in (mon, tue)"),
         ("read report/x when label env = prod", "read report/x when label env = prod"),
         ("read report/x when resource.owner = a.b", "read report/x when resource.owner = a.b"),
+        (
+            "tool a/b when actor.class=n/x and actor.id=\"01j/a\"",
+            "tool a/b when actor.class = n/x and actor.id = \"01j/a\"",
+        ),
+        (
+            "tool a/b when actor.user in (uid:0, ada@example.org) and actor.issuer = https://idp.example:8443/x",
+            "tool a/b when actor.issuer = https://idp.example:8443/x and actor.user in (ada@example.org, uid:0)",
+        ),
         ("tool a/b with step-up, log, step-up", "tool a/b with log, step-up"),
         ("tool a/b with budget 2000 EUR per day", "tool a/b with budget 2000 EUR per day"),
         ("tool a/b when x = 1 with budget 5 calls per life", "tool a/b when x = 1 with budget 5 calls per life"),
@@ -89,6 +123,10 @@ fn what_is_no_permission_is_refused_with_its_place() {
         ("tool a/b when amount < 5 and amount = x", "its conditions can never hold together"),
         ("tool a/b when amount < 5 EUR and amount < 5 USD", "its conditions can never hold together"),
         ("tool a/b when a = b and a = c", "its conditions can never hold together"),
+        ("tool a/b when actor. = c", "`actor.` is no attribute, at column 15"),
+        ("tool a/b when actor..class = c", "`actor..class` is no attribute, at column 15"),
+        ("tool a/b when аctor.class = c", "`а` does not belong here, at column 15"),
+        ("tool a/b when actor.id = 01j/a", "or a word in quotes, found `01j/a`, at column 26"),
         ("tool a/b when a..b = c", "`a..b` is no attribute, at column 15"),
         ("tool a/b when time >= 25:00", "expected a time from 00:00 to 24:00, found `25:00`, at column 23"),
         ("tool a/b when day = monday", "a day is one of mon, tue, wed, thu, fri, sat, sun, at column 21"),
@@ -111,7 +149,11 @@ fn what_is_no_permission_is_refused_with_its_place() {
 fn what_is_not_said_or_said_as_something_else_fulfils_nothing() {
     let submit = permission("tool expenses/submit when amount <= 500 EUR and approved = true and team in (a, b)");
     let good = json!({ "amount": 150.5, "currency": "EUR", "approved": true, "team": "a" });
-    assert_eq!(submit.answers(&question("call tool/expenses/submit", good.clone())), Match::Holds);
+    assert_eq!(
+        submit.answers(&question("call tool/expenses/submit", good.clone()), &asker().principal()),
+        Match::Holds
+    );
+    let asker = asker();
     for (member, value, why) in [
         ("amount", json!(500.0001), Some(Why::Otherwise(Fact::Number(Decimal::parse("500.0001").unwrap())))),
         ("amount", json!("150"), Some(Why::Type)),
@@ -135,7 +177,7 @@ fn what_is_not_said_or_said_as_something_else_fulfils_nothing() {
         let mut said = good.clone();
         said[member] = value;
         let asked = question("call tool/expenses/submit", said.clone());
-        let found = match submit.answers(&asked) {
+        let found = match submit.answers(&asked, &asker.principal()) {
             Match::Holds => None,
             Match::Unmet(unmet) => Some(unmet[0].why.clone()),
             Match::Beside => panic!("{said}"),
@@ -145,11 +187,11 @@ fn what_is_not_said_or_said_as_something_else_fulfils_nothing() {
     let mut less = good.clone();
     less.as_object_mut().unwrap().remove("amount");
     let asked = question("call tool/expenses/submit", less);
-    assert!(matches!(submit.answers(&asked), Match::Unmet(unmet) if unmet[0].why == Why::Missing));
+    assert!(matches!(submit.answers(&asked, &asker.principal()), Match::Unmet(unmet) if unmet[0].why == Why::Missing));
     for what in
         ["call tool/expenses/Submit", "call tool/expenses", "call tool/expenses/submit/x", "use tool/expenses/submit"]
     {
-        assert_eq!(submit.answers(&question(what, good.clone())), Match::Beside, "{what}");
+        assert_eq!(submit.answers(&question(what, good.clone()), &asker.principal()), Match::Beside, "{what}");
     }
 }
 
@@ -161,9 +203,15 @@ fn hosts_are_read_from_their_end_and_times_in_utc() {
     ];
     for (text, inside, outside) in hosts {
         let permission = permission(text);
-        assert_eq!(permission.answers(&question(&format!("connect host/{inside}"), json!({}))), Match::Holds);
+        assert_eq!(
+            permission.answers(&question(&format!("connect host/{inside}"), json!({})), &asker().principal()),
+            Match::Holds
+        );
         for outside in [outside, "example.org.evil.net", "a.example.com", "aexample.org"] {
-            assert_eq!(permission.answers(&question(&format!("connect host/{outside}"), json!({}))), Match::Beside);
+            assert_eq!(
+                permission.answers(&question(&format!("connect host/{outside}"), json!({})), &asker().principal()),
+                Match::Beside
+            );
         }
     }
     // 2027-01-15 08:00:00 UTC, a Friday.
@@ -171,7 +219,7 @@ fn hosts_are_read_from_their_end_and_times_in_utc() {
     let mut asked = question("read report/x", json!({ "time": 0, "day": "sun" }));
     for (secs_later, holds) in [(-1, false), (0, true), (36_000 - 1, true), (36_000, false), (86_400, false)] {
         asked.at = Timestamp::from_secs(1_800_000_000_u64.saturating_add_signed(secs_later));
-        assert_eq!(at_work.answers(&asked) == Match::Holds, holds, "{secs_later}");
+        assert_eq!(at_work.answers(&asked, &asker().principal()) == Match::Holds, holds, "{secs_later}");
     }
 }
 
@@ -234,6 +282,10 @@ fn condition() -> impl Strategy<Value = String> {
             .prop_map(|(op, number, currency)| format!("n {op} {number} {}", currency.unwrap_or_default())),
         (sample::select(vec!["in", "not in"]), words).prop_map(|(op, words)| format!("w {op} ({})", words.join(","))),
         any::<bool>().prop_map(|truth| format!("t = {truth}")),
+        (sample::select(vec!["=", "!="]), sample::select(vec!["n/x", "n/y"]))
+            .prop_map(|(op, class)| format!("actor.class {op} {class}")),
+        (sample::select(vec!["=", "!="]), sample::select(vec!["ada", "bob"]))
+            .prop_map(|(op, user)| format!("actor.user {op} {user}")),
     ]
 }
 
@@ -263,6 +315,14 @@ pub(crate) fn permissions() -> impl Strategy<Value = Permission> {
     )
 }
 
+fn askers() -> impl Strategy<Value = Asker> {
+    let user = option::of(sample::select(vec!["ada", "bob"]));
+    (sample::select(vec!["n/x", "n/y"]), user).prop_map(|(class, user)| {
+        let user = user.map(|subject| User { issuer: "https://idp.example".into(), subject: subject.into() });
+        Asker { class: class.parse().expect("a class"), user, ..asker() }
+    })
+}
+
 fn questions() -> impl Strategy<Value = Question> {
     let id = collection::vec(sample::select(vec!["a", "b", "c"]), 1..4).prop_map(|segments| segments.join("/"));
     let number = option::of((0..5_i64, option::of(sample::select(vec!["EUR", "USD"]))));
@@ -286,16 +346,16 @@ proptest! {
     fn a_narrower_permission_never_answers_what_a_wider_one_does_not(
         wide in permissions(),
         narrow in permissions(),
-        asked in collection::vec(questions(), 8),
+        asked in collection::vec((questions(), askers()), 8),
     ) {
         prop_assert!(wide.contains(&wide));
         let both = wide.both(&narrow);
-        for question in &asked {
-            let (of_wide, of_narrow) = (wide.answers(question) == Match::Holds, narrow.answers(question) == Match::Holds);
+        for (question, asker) in &asked {
+            let (of_wide, of_narrow) = (wide.answers(question, &asker.principal()) == Match::Holds, narrow.answers(question, &asker.principal()) == Match::Holds);
             if wide.contains(&narrow) {
-                prop_assert!(of_wide || !of_narrow, "{wide} | {narrow} | {question:?}");
+                prop_assert!(of_wide || !of_narrow, "{wide} | {narrow} | {question:?} | {asker:?}");
             }
-            let of_both = both.as_ref().is_some_and(|both| both.answers(question) == Match::Holds);
+            let of_both = both.as_ref().is_some_and(|both| both.answers(question, &asker.principal()) == Match::Holds);
             prop_assert_eq!(of_both, of_wide && of_narrow, "{} | {} | {:?} | {:?}", wide, narrow, both, question);
         }
         if let Some(both) = both {

@@ -14,6 +14,7 @@ mod delegation;
 mod explain;
 mod format;
 mod golden;
+mod guard;
 mod hold;
 mod laws;
 mod lifecycle;

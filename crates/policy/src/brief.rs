@@ -8,6 +8,7 @@ use credence_model::id::{ActorRef, ClassRef, Digest};
 use credence_model::label::Labels;
 use credence_model::lineage::Lineage;
 use credence_model::permission::Permission;
+use credence_model::permission::question::Principal;
 use credence_model::state::{State, class_ref};
 use std::sync::Arc;
 
@@ -82,6 +83,11 @@ impl Brief {
 }
 
 impl Brief {
+    /// The actor, as conditions see it.
+    pub fn principal(&self) -> Principal<'_> {
+        Principal { actor: &self.actor, class: &self.class, user: self.lineage.user.as_ref(), labels: &self.labels }
+    }
+
     /// The revisions, of the actor and its ancestors, whose Cedar policies have to be compiled before anything of them is
     /// permitted.
     pub fn uncompiled(&self) -> Vec<(Digest, Arc<ClassSpec>)> {
@@ -107,7 +113,12 @@ fn barred(state: &State, actor: &Actor) -> Option<String> {
     if !found.enabled {
         return Some(format!("class {class} is disabled"));
     }
-    found.in_force().is_none().then(|| format!("no revision of class {class} is in force"))
+    found.in_force().is_none().then(|| none_in_force(&class))
+}
+
+/// Why a class without a revision in force permits nothing.
+pub(crate) fn none_in_force(class: &ClassRef) -> String {
+    format!("no revision of class {class} is in force")
 }
 
 /// Those of its user, to it or to its class, in its session; or those of the actor that spawned it, to it.

@@ -1,12 +1,12 @@
 //! The decision: every layer's verdict, and what follows from all of them.
 
 use crate::brief::{Ancestor, Brief};
-use crate::layer::{self, Allowing};
+use crate::layer::{self, Allowing, By};
 use crate::verdict::{Layer, Verdict};
 use credence_model::budget::Taken;
 use credence_model::command::Take;
+use credence_model::guards::Guards;
 use credence_model::id::{ActorRef, DelegationId, Digest};
-use credence_model::permission::condition::Attribute;
 use credence_model::permission::decimal::Decimal;
 use credence_model::permission::obligation::{Budget, Counted, Obligation};
 use credence_model::permission::question::{Fact, Question};
@@ -37,16 +37,16 @@ pub struct Using {
 /// How much an actor has used up of a budget in the period that began then, in seconds since the Unix epoch.
 pub type Spent<'a> = &'a dyn Fn(&ActorRef, Digest, u64) -> Decimal;
 
-/// Decides a question about an actor.
-pub fn decide(brief: &Brief, question: &Question, spent: Spent) -> Decision {
-    let now = question.at;
+/// Decides a question about an actor. `guards` are what owners of resources say, of all that could cover this one.
+pub fn decide(brief: &Brief, question: &Question, guards: &Guards, spent: Spent) -> Decision {
     let mut decision = Decision { allowed: true, layers: Vec::new(), obligations: Vec::new(), using: Using::default() };
-    let mut of = Some(brief);
+    let (mut of, mut is_caller) = (Some(brief), true);
     while let Some(brief) = of {
-        for said in layer::all(brief, question, now) {
+        for said in layer::all(brief, question, guards, is_caller) {
             decision.layers.push(said.verdict);
-            decision.choose(brief, said.allowing, question, spent);
+            decision.choose(brief, &said.allowing, question, spent);
         }
+        is_caller = false;
         of = match &brief.parent {
             Some(Ancestor::Known(parent)) => Some(parent),
             Some(Ancestor::Deleted(parent)) => {
@@ -62,6 +62,10 @@ pub fn decide(brief: &Brief, question: &Question, spent: Spent) -> Decision {
         decision.obligations.clear();
         decision.using = Using::default();
     }
+    for take in &mut decision.using.budgets {
+        // The budget of whoever uses it needs no name.
+        take.taken.of = take.taken.of.take().filter(|of| *of != brief.actor);
+    }
     decision
 }
 
@@ -72,20 +76,15 @@ impl Decision {
     }
 
     /// Takes the first that allows and has enough left of its budget, with its duties.
-    fn choose(&mut self, brief: &Brief, allowing: Vec<Allowing>, question: &Question, spent: Spent) {
-        if allowing.is_empty() {
-            return;
-        }
+    fn choose(&mut self, brief: &Brief, allowing: &[Allowing], question: &Question, spent: Spent) {
         let mut short = None;
-        for Allowing { text, with, delegation } in allowing {
-            let source = delegation.as_ref().map_or_else(|| brief.class.to_string(), |found| found.id.to_string());
-            match budgets(brief, (&source, &text), &with, question, spent) {
+        for allowing in allowing {
+            match budgets(brief, allowing, question, spent) {
                 Ok(budgets) => {
-                    self.using.budgets.extend(budgets);
-                    let counted = delegation.filter(|found| found.terms.uses.is_some()).map(|found| found.id);
-                    self.using.delegations.extend(counted);
-                    let duties = with.iter().map(ToString::to_string);
-                    self.obligations.extend(duties);
+                    budgets.into_iter().for_each(|take| self.take(take));
+                    let counted = allowing.delegation().filter(|found| found.terms.uses.is_some());
+                    self.using.delegations.extend(counted.map(|found| found.id));
+                    self.obligations.extend(allowing.with.iter().map(ToString::to_string));
                     self.obligations.sort();
                     self.obligations.dedup();
                     return;
@@ -93,35 +92,44 @@ impl Decision {
                 Err(why) => short = Some(why),
             }
         }
-        let why = short.unwrap_or_default();
-        self.layers.push(Verdict::deny(brief, Layer::Budget, why, None));
+        let short = short.map(|why| Verdict::deny(brief, Layer::Budget, why, None));
+        self.layers.extend(short);
+    }
+
+    /// What a class and the consent to it count in one budget is taken once.
+    fn take(&mut self, take: Take) {
+        let is_same = |present: &&mut Take| present.taken == take.taken;
+        match self.using.budgets.iter_mut().find(is_same) {
+            Some(present) => present.most = present.most.min(take.most),
+            None => self.using.budgets.push(take),
+        }
     }
 }
 
 /// What a permission takes from its budgets, or why there is not enough left.
-fn budgets(
-    brief: &Brief,
-    of: (&str, &str),
-    with: &[Obligation],
-    question: &Question,
-    spent: Spent,
-) -> Result<Vec<Take>, String> {
-    let budgets = with.iter().filter_map(|duty| match duty {
+fn budgets(brief: &Brief, allowing: &Allowing, question: &Question, spent: Spent) -> Result<Vec<Take>, String> {
+    let budgets = allowing.with.iter().filter_map(|duty| match duty {
         Obligation::Budget(budget) => Some(budget),
         Obligation::Log | Obligation::StepUp => None,
     });
-    budgets.map(|budget| take(brief, of, budget, question, spent)).collect()
+    budgets.map(|budget| take(brief, allowing, budget, question, spent)).collect()
 }
 
 fn take(
     brief: &Brief,
-    (source, text): (&str, &str),
+    Allowing { line, by, .. }: &Allowing,
     budget: &Budget,
     question: &Question,
     spent: Spent,
 ) -> Result<Take, String> {
-    let silent = || format!("the request does not say an amount that can be taken from the budget of `{text}`");
+    let silent = || format!("the request does not say an amount that can be taken from the budget of `{line}`");
     let amount = amount(budget, question).ok_or_else(silent)?;
+    let source = match by {
+        By::Class => brief.class.to_string(),
+        By::Delegation(found) => found.id.to_string(),
+        // A class has no space in its name.
+        By::Guard(guard) => format!("guard {guard}"),
+    };
     // Not the limit, nor what it is about: whoever makes a permission narrower does not give anew what was used up.
     let counted = match &budget.of {
         Counted::Calls => "calls",
@@ -132,20 +140,20 @@ fn take(
     let before = spent(&brief.actor, key, since_secs);
     match before.plus(amount).filter(|sum| *sum <= budget.most) {
         Some(_) => {
-            let taken = Taken { budget: key, since_secs, amount: amount.ten_thousandths() };
+            let of = Some(brief.actor.clone());
+            let taken = Taken { budget: key, since_secs, amount: amount.ten_thousandths(), of };
             Ok(Take { taken, most: budget.most.ten_thousandths() })
         }
-        None => Err(format!("{before} of {} are used up of `{text}`, and this takes {amount}", budget.most)),
+        None => Err(format!("{before} of {} are used up of `{line}`, and this takes {amount}", budget.most)),
     }
 }
 
 /// How much a request takes. An amount that is negative, or in another currency, takes nothing that could be counted.
 fn amount(budget: &Budget, question: &Question) -> Option<Decimal> {
     let Counted::Amount(currency) = &budget.of else { return Decimal::whole(1) };
-    let attribute = Attribute::Context("amount".into());
-    let is_currency = matches!(question.fact(&attribute.currency()?)?, Fact::Word(word) if word == *currency);
-    match question.fact(&attribute)? {
-        Fact::Number(number) if is_currency && number >= Decimal::default() => Some(number),
+    let is_currency = matches!(question.context.at("currency")?, Fact::Word(word) if word == currency);
+    match question.context.at("amount")? {
+        Fact::Number(number) if is_currency && *number >= Decimal::default() => Some(*number),
         _ => None,
     }
 }

@@ -6,18 +6,8 @@ pub(crate) mod world;
 use crate::evaluate::value::{Entity, Value};
 use crate::evaluate::world::World;
 use crate::expression::{Binary, Expression};
-use credence_model::id::{ActorRef, ClassRef};
 use smol_str::SmolStr;
 use std::rc::Rc;
-
-/// Who asks, as policies see it. Its labels are in the question.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    /// The actor.
-    pub actor: ActorRef,
-    /// Its class.
-    pub class: ClassRef,
-}
 
 /// Why a policy comes to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

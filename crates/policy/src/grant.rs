@@ -1,14 +1,18 @@
 //! The smallest grant that would allow what was denied.
 
 use credence_model::permission::Permission;
-use credence_model::permission::condition::{Condition, Constraint, End, Range};
-use credence_model::permission::question::{Fact, Match, Question, Unmet, Why};
+use credence_model::permission::condition::{Attribute, Condition, Constraint, End, Range};
+use credence_model::permission::question::{Fact, Match, Principal, Question, Unmet, Why};
 use credence_model::permission::target::Target;
 
 /// Why none of these allows it, and the smallest permission that would: that of them which lacks least, about exactly this and
 /// as far as this request goes. `None` if nothing that could be granted would help.
-pub(crate) fn smallest(permissions: &[Permission], question: &Question) -> (String, Option<Permission>) {
-    let short = permissions.iter().filter_map(|permission| match permission.answers(question) {
+pub(crate) fn smallest(
+    permissions: &[Permission],
+    question: &Question,
+    who: &Principal,
+) -> (String, Option<Permission>) {
+    let short = permissions.iter().filter_map(|permission| match permission.answers(question, who) {
         Match::Unmet(unmet) => Some((permission, unmet)),
         Match::Beside | Match::Holds => None,
     });
@@ -43,6 +47,7 @@ fn is_unsaid(unmet: &Unmet) -> bool {
 fn reason(Unmet { condition, why }: &Unmet) -> String {
     let Condition { attribute, is } = condition;
     match why {
+        Why::Missing if matches!(attribute, Attribute::Actor(_)) => format!("nothing is known of `{attribute}`"),
         Why::Missing => format!("the request does not say `{attribute}`"),
         Why::Type => format!("`{attribute}` of the request is not what can be compared"),
         Why::Currency => match is {

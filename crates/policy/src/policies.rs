@@ -1,10 +1,10 @@
 //! The policies of a class, ready to be asked.
 
 use crate::evaluate::world::{Names, Seen, World};
-use crate::evaluate::{EvalError, Principal, holds};
+use crate::evaluate::{EvalError, holds};
 use crate::expression::{Expression, text_heap_bytes};
 use credence_model::permission::obligation::Obligation;
-use credence_model::permission::question::Question;
+use credence_model::permission::question::{Principal, Question};
 use smol_str::SmolStr;
 use std::mem::{size_of, size_of_val};
 

@@ -37,6 +37,8 @@ pub enum Layer {
     Consent,
     /// What its user, or the actor that spawned it, delegated.
     Delegation,
+    /// What the owner of the resource lets agents do to it.
+    Guard,
     /// What is left of a budget.
     Budget,
 }
@@ -80,6 +82,7 @@ impl fmt::Display for Layer {
             Self::Class => "class",
             Self::Consent => "consent",
             Self::Delegation => "delegation",
+            Self::Guard => "guard",
             Self::Budget => "budget",
         })
     }

@@ -1,198 +1,56 @@
-//! Laws that hold for every sequence of grants, narrowings, spawns, forks, revisions and expiries.
+//! Laws that hold for every sequence of grants, narrowings, spawns, forks, revisions, guards and expiries.
 
-use crate::world::{World, actor, class, permission, permissions, user};
+use crate::steps::{ACTORS, Step, allows, guard, guard_name, living, questions, step, take, worlds};
+use crate::world::{World, actor, class, permission, permissions};
 use credence_model::actor::ActorState;
 use credence_model::command::Command;
-use credence_model::delegation::{Delegation, Grantee, Grantor, Terms};
-use credence_model::id::{ActorRef, ClassRef};
-use credence_model::label::Labels;
+use credence_model::delegation::{Grantee, Grantor, Terms};
+use credence_model::guard::Guard;
+use credence_model::id::{ActorRef, ClassRef, GuardRef};
 use credence_model::lineage::Lineage;
 use credence_model::permission::Permission;
-use credence_model::permission::question::{Match, Question, Why};
+use credence_model::permission::question::{Match, Principal, Question, Why};
 use credence_model::state::State;
-use credence_policy::verdict::Layer;
-use proptest::prelude::{Strategy, any, prop_oneof, proptest};
-use proptest::{collection, prop_assert, prop_assert_eq, sample};
-use serde_json::json;
-
-const ACTORS: [&str; 5] = ["a", "b", "c", "d", "e"];
-const USERS: [&str; 2] = ["ada", "bob"];
-
-#[derive(Debug, Clone)]
-enum Step {
-    Create(usize, usize),
-    Spawn(usize, usize),
-    Fork(usize, usize),
-    Revise(Vec<String>, Vec<String>, bool),
-    Consent(Option<usize>),
-    Withdraw,
-    GrantActor(usize, usize, Vec<String>),
-    GrantClass(usize, Vec<String>),
-    GrantChild(usize, usize, Vec<String>),
-    Narrow(usize, Vec<String>),
-    Revoke(usize),
-    Terminate(usize),
-    Quarantine(usize),
-    Delete(usize),
-    Enable(bool),
-    Pass(u16),
-}
-
-fn allows() -> impl Strategy<Value = Vec<String>> {
-    let target = sample::select(vec!["tool x/a", "tool x/b", "tool x/*", "tool **", "* tool/x/a"]);
-    let condition = sample::select(vec![
-        "",
-        "when amount <= 1",
-        "when amount <= 2",
-        "when amount > 1",
-        "when team = red",
-        "when team in (red, blue)",
-    ]);
-    let one = (target, condition).prop_map(|(target, condition)| format!("{target} {condition}"));
-    collection::vec(one, 1..3)
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let (a, u) = (0..ACTORS.len(), 0..USERS.len());
-    prop_oneof![
-        (a.clone(), 0..=USERS.len()).prop_map(|(n, user)| Step::Create(n, user)),
-        (a.clone(), a.clone()).prop_map(|(n, parent)| Step::Spawn(n, parent)),
-        (a.clone(), a.clone()).prop_map(|(n, of)| Step::Fork(n, of)),
-        (allows(), collection::vec(sample::select(vec!["tool x/b", "tool x/a when team = blue"]), 0..2), any::<bool>())
-            .prop_map(|(allow, forbid, required)| Step::Revise(
-                allow,
-                forbid.into_iter().map(str::to_owned).collect(),
-                required
-            )),
-        proptest::option::of(0..2_usize).prop_map(Step::Consent),
-        proptest::strategy::Just(Step::Withdraw),
-        (u.clone(), a.clone(), allows()).prop_map(|(user, n, allow)| Step::GrantActor(user, n, allow)),
-        (u, allows()).prop_map(|(user, allow)| Step::GrantClass(user, allow)),
-        (a.clone(), a.clone(), allows()).prop_map(|(parent, n, allow)| Step::GrantChild(parent, n, allow)),
-        (any::<usize>(), allows()).prop_map(|(nth, allow)| Step::Narrow(nth, allow)),
-        any::<usize>().prop_map(Step::Revoke),
-        a.clone().prop_map(Step::Terminate),
-        a.clone().prop_map(Step::Quarantine),
-        a.prop_map(Step::Delete),
-        any::<bool>().prop_map(Step::Enable),
-        (1..120_u16).prop_map(Step::Pass),
-    ]
-}
-
-fn take(world: &mut World, step: Step) {
-    let all = |allow: &[String]| allow.iter().map(|text| permission(text)).collect::<Vec<_>>();
-    let spawn = |n: usize, lineage| Command::SpawnActor {
-        class: class(),
-        id: Some(ACTORS[n].parse().unwrap()),
-        labels: Labels::new(),
-        lineage,
-    };
-    let terms = |world: &World, allow: &[String]| Terms {
-        expires_at: world.now.plus_secs(100),
-        allow: all(allow),
-        ..world.terms(&[])
-    };
-    let nth = |world: &World, nth: usize| {
-        let count = world.state.delegations.len().max(1);
-        world.state.delegations.all().nth(nth % count)
-    };
-    let named = |n: usize| actor(ACTORS[n]);
-    // Refusals are part of the game.
-    let _ = match step {
-        Step::Create(n, of) => {
-            let user = USERS.get(of).map(|subject| user(subject));
-            world.run(spawn(n, Lineage { user, ..Lineage::default() }))
-        }
-        Step::Spawn(n, parent) => world.run(spawn(n, Lineage { parent: Some(named(parent)), ..Lineage::default() })),
-        Step::Fork(n, of) => world.run(spawn(n, Lineage { forked_from: Some(named(of)), ..Lineage::default() })),
-        Step::Revise(allow, forbid, required) => {
-            let mut new = permissions(&[]);
-            (new.allow, new.forbid) = (all(&allow), all(&forbid));
-            new.delegation.required = required;
-            new.spawn.max_depth = 3;
-            world.revise(new);
-            return;
-        }
-        Step::Consent(only) => {
-            let newest =
-                world.state.classes[&class()].newest().map(|(_, revision)| revision.spec.permissions.allow.clone());
-            let only = only.and_then(|nth| newest.unwrap_or_default().get(nth).cloned()).into_iter().collect();
-            world.run(Command::ConsentRevision { class: class(), revision: None, only })
-        }
-        Step::Withdraw => world.run(Command::WithdrawConsent { class: class(), revision: None }),
-        Step::GrantActor(by, n, allow) => {
-            let (by, to, terms) = (Grantor::User(user(USERS[by])), Grantee::Actor(named(n)), terms(world, &allow));
-            world.run(Command::GrantDelegation { by, to, terms })
-        }
-        Step::GrantClass(by, allow) => {
-            let (by, to, terms) = (Grantor::User(user(USERS[by])), Grantee::Class(class()), terms(world, &allow));
-            world.run(Command::GrantDelegation { by, to, terms })
-        }
-        Step::GrantChild(parent, n, allow) => {
-            let (by, to, terms) = (Grantor::Actor(named(parent)), Grantee::Actor(named(n)), terms(world, &allow));
-            world.run(Command::GrantDelegation { by, to, terms })
-        }
-        Step::Narrow(which, allow) => {
-            let Some(Delegation { id, terms, .. }) = nth(world, which) else { return };
-            let terms = Terms { allow: all(&allow), ..terms };
-            world.run(Command::NarrowDelegation { delegation: id, of: None, terms })
-        }
-        Step::Revoke(which) => {
-            let Some(Delegation { id, .. }) = nth(world, which) else { return };
-            world.run(Command::RevokeDelegation { delegation: id, of: None, reason: None })
-        }
-        Step::Terminate(n) => world.run(Command::TerminateActor { actor: named(n), reason: None }),
-        Step::Quarantine(n) => world.run(Command::QuarantineActor { actor: named(n), reason: None }),
-        Step::Delete(n) => world.run(Command::DeleteActor { actor: named(n) }),
-        Step::Enable(enabled) => world.run(Command::EnableClass { class: class(), revision: None, enabled }),
-        Step::Pass(secs) => {
-            world.now = world.now.plus_secs(secs.into());
-            return;
-        }
-    };
-}
-
-fn worlds() -> impl Strategy<Value = World> {
-    collection::vec(step(), 0..20).prop_map(|steps| {
-        let mut world = World::new();
-        let mut all = permissions(&["tool **"]);
-        all.spawn.max_depth = 3;
-        world.permit(all);
-        // A chain in which everything is allowed, so that what is taken away from it is seen.
-        let chain = [Step::Create(0, 0), Step::Spawn(1, 0), Step::Spawn(2, 1)];
-        let everything = || vec!["tool **".to_owned()];
-        let grants = [
-            Step::GrantActor(0, 0, everything()),
-            Step::GrantChild(0, 1, everything()),
-            Step::GrantChild(1, 2, everything()),
-        ];
-        chain.into_iter().chain(grants).for_each(|step| take(&mut world, step));
-        steps.into_iter().for_each(|step| take(&mut world, step));
-        world
-    })
-}
-
-fn questions(world: &World) -> Vec<Question> {
-    let mut all = Vec::new();
-    for tool in ["x/a", "x/b", "y/a"] {
-        for context in [
-            json!({}),
-            json!({ "amount": 1, "team": "red" }),
-            json!({ "amount": 2, "team": "blue" }),
-            json!({ "amount": "1", "team": ["red", "blue"] }),
-        ] {
-            all.push(world.question(&format!("call tool/{tool}"), &context));
-        }
-    }
-    all
-}
-
-fn living(world: &World) -> Vec<&'static str> {
-    ACTORS.into_iter().filter(|id| world.state.actors.contains(&actor(id))).collect()
-}
+use credence_policy::verdict::{Layer, Verdict};
+use proptest::prelude::{any, proptest};
+use proptest::{collection, prop_assert, prop_assert_eq};
+use std::collections::BTreeMap;
 
 /// The whole rule once more, as slowly and plainly as it can be said.
 fn reference(state: &State, who: &ActorRef, question: &Question) -> bool {
+    layers(state, who, question) && state.guards.all().all(|guard| guarded(state, who, question, guard))
+}
+
+/// Whether a guard lets it pass: one of its lines allows the caller, and none forbids the caller or an ancestor.
+fn guarded(state: &State, who: &ActorRef, question: &Question, guard: &Guard) -> bool {
+    if !guard.spec.resource.cover(&question.resource) {
+        return true;
+    }
+    let mut chain = vec![who.clone()];
+    while let Some(parent) = state.lineages.get(chain.last().unwrap()).and_then(|lineage| lineage.parent.clone()) {
+        chain.push(parent);
+    }
+    let asks = |actor: &ActorRef, judge: &dyn Fn(&Principal) -> bool| {
+        let Some(found) = state.actors.get(actor) else { return false };
+        let class = ClassRef { namespace: actor.namespace.clone(), class: found.class.clone() };
+        let user = state.lineages.get(actor).and_then(|lineage| lineage.user.as_ref());
+        judge(&Principal { actor, class: &class, user, labels: &found.labels })
+    };
+    asks(who, &|one| guard.spec.allow.iter().any(|line| line.answers(question, one) == Match::Holds))
+        && !chain.iter().any(|one| asks(one, &|one| guard.spec.forbid.iter().any(|line| forbids(line, question, one))))
+}
+
+/// What a request does not say counts against it.
+fn forbids(line: &Permission, question: &Question, who: &Principal) -> bool {
+    match line.answers(question, who) {
+        Match::Holds => true,
+        Match::Beside => false,
+        Match::Unmet(unmet) => unmet.iter().all(|unmet| !matches!(unmet.why, Why::Otherwise(_))),
+    }
+}
+
+/// Everything but the guards.
+fn layers(state: &State, who: &ActorRef, question: &Question) -> bool {
     let Some(found) = state.actors.get(who) else { return false };
     if matches!(found.state, ActorState::Terminated | ActorState::Quarantined) {
         return false;
@@ -201,12 +59,11 @@ fn reference(state: &State, who: &ActorRef, question: &Question) -> bool {
     let Some(class) = state.classes.get(&class).filter(|class| class.enabled) else { return false };
     let mut revisions = class.revisions.values().rev();
     let Some(revision) = revisions.find(|revision| revision.allowed && revision.consent.holds()) else { return false };
-    let holds = |permission: &Permission| permission.answers(question) == Match::Holds;
-    let forbids = |permission: &Permission| match permission.answers(question) {
-        Match::Holds => true,
-        Match::Beside => false,
-        Match::Unmet(unmet) => unmet.iter().all(|unmet| !matches!(unmet.why, Why::Otherwise(_))),
-    };
+    let lineage = state.lineages.get(who).cloned().unwrap_or_default();
+    let of = class.class.clone();
+    let one = Principal { actor: who, class: &of, user: lineage.user.as_ref(), labels: &found.labels };
+    let holds = |permission: &Permission| permission.answers(question, &one) == Match::Holds;
+    let forbids = |permission: &Permission| forbids(permission, question, &one);
     let permissions = &revision.spec.permissions;
     if !permissions.allow.iter().any(holds) || permissions.forbid.iter().any(forbids) {
         return false;
@@ -214,7 +71,6 @@ fn reference(state: &State, who: &ActorRef, question: &Question) -> bool {
     if !revision.consent.only.is_empty() && !revision.consent.only.iter().any(holds) {
         return false;
     }
-    let lineage = state.lineages.get(who).cloned().unwrap_or_default();
     let delegated = |by: Grantor| {
         state.delegations.all().any(|delegation| {
             let to_it =
@@ -228,7 +84,7 @@ fn reference(state: &State, who: &ActorRef, question: &Question) -> bool {
         })
     };
     match (&lineage.parent, &lineage.user) {
-        (Some(parent), _) => delegated(Grantor::Actor(parent.clone())) && reference(state, parent, question),
+        (Some(parent), _) => delegated(Grantor::Actor(parent.clone())) && layers(state, parent, question),
         (None, Some(user)) => delegated(Grantor::User(user.clone())),
         (None, None) => !permissions.delegation.required,
     }
@@ -247,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn taking_something_away_never_allows_anything(mut world in worlds(), which in any::<usize>(), step in 0..5_u8) {
+    fn taking_something_away_never_allows_anything(mut world in worlds(), which in any::<usize>(), step in 0..6_u8, more in guard()) {
         let questions = questions(&world);
         let allowed = |world: &World| {
             let mut all = Vec::new();
@@ -262,6 +118,7 @@ proptest! {
             1 => Step::Narrow(which, vec!["tool x/a when amount <= 1".into()]),
             2 => Step::Terminate(which % ACTORS.len()),
             3 => Step::Quarantine(which % ACTORS.len()),
+            4 => fresh_or_less(&world, which, more),
             _ => Step::Enable(false),
         };
         take(&mut world, step);
@@ -305,14 +162,92 @@ proptest! {
                     }
                     (Layer::Delegation, Some(parent), _) => give(&mut world, Grantor::Actor(parent), &verdict.actor, &missing.permission),
                     (Layer::Delegation, None, Some(user)) => give(&mut world, Grantor::User(user), &verdict.actor, &missing.permission),
+                    (Layer::Guard, ..) => open(&mut world, &verdict, &missing.permission),
                     _ => continue,
                 }
                 let again = world.ask(id, &Question { at: world.now, ..question.clone() });
-                let same = again.layers.iter().find(|found| (&found.actor, found.layer) == (&verdict.actor, layer));
+                let same = again.layers.iter().find(|found| is_same(found, &verdict));
                 prop_assert!(same.is_some_and(|found| found.allowed), "{id} {missing:?} {verdict:?} {again:?}");
             }
         }
     }
+
+    #[test]
+    fn what_a_guard_denies_no_class_no_user_and_no_parent_opens(mut world in worlds(), steps in collection::vec(step(), 1..12)) {
+        let questions = questions(&world);
+        let denied = |world: &World| {
+            let mut all = Vec::new();
+            for id in living(world) {
+                let asked = questions.iter().enumerate();
+                let of_guard = |question: &Question| {
+                    let decision = world.ask(id, &Question { at: world.now, ..question.clone() });
+                    (decision.denials().any(|verdict| verdict.layer == Layer::Guard), decision.allowed)
+                };
+                all.extend(asked.map(|(nth, question)| ((id, nth), of_guard(question))));
+            }
+            all
+        };
+        let before: BTreeMap<_, _> = denied(&world).into_iter().collect();
+        let is_others = |step: &Step| {
+            let of_guards = matches!(step, Step::Guard(..) | Step::Unguard(_));
+            !of_guards && !matches!(step, Step::Create(..) | Step::Spawn(..) | Step::Fork(..) | Step::Delete(_))
+        };
+        steps.into_iter().filter(is_others).for_each(|step| take(&mut world, step));
+        for (asked, (by_guard, allowed)) in denied(&world) {
+            prop_assert_eq!(before[&asked].0, by_guard, "{:?}", asked);
+            prop_assert!(!(by_guard && allowed), "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn order_and_repetition_of_a_guards_lines_do_not_matter(mut world in worlds(), guard in guard(), turn in any::<bool>()) {
+        let Step::Guard(nth, resource, allow, forbid) = guard else { unreachable!() };
+        take(&mut world, Step::Guard(nth, resource.clone(), allow.clone(), forbid.clone()));
+        let all = questions(&world);
+        let decide = |world: &World| {
+            let ask = |id| all.iter().map(move |question| world.ask(id, question).allowed);
+            living(world).into_iter().flat_map(ask).collect::<Vec<_>>()
+        };
+        let twice = |lines: Vec<String>| {
+            let mut lines: Vec<_> = lines.iter().chain(&lines).cloned().collect();
+            if turn {
+                lines.reverse();
+            }
+            lines
+        };
+        let before = decide(&world);
+        take(&mut world, Step::Guard(nth, resource, twice(allow), twice(forbid)));
+        prop_assert_eq!(before, decide(&world));
+    }
+}
+
+/// A guard more, or one of them with one line less: neither lets anything pass that did not before.
+fn fresh_or_less(world: &World, which: usize, more: Step) -> Step {
+    let Step::Guard(nth, ..) = &more else { return more };
+    let Some(found) = world.state.guards.get(&guard_name(*nth)) else { return more };
+    let text = |lines: &[Permission]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (mut allow, mut forbid) = (text(&found.spec.allow), text(&found.spec.forbid));
+    match which % (allow.len() + 1) {
+        0 => forbid.push(format!("* {} when amount <= 1", found.spec.resource)),
+        nth => drop(allow.remove(nth - 1)),
+    }
+    Step::Guard(*nth, found.spec.resource.to_string(), allow, forbid)
+}
+
+/// Whether it is of the same layer; each guard is one of its own.
+fn is_same(found: &Verdict, verdict: &Verdict) -> bool {
+    let guard = |verdict: &Verdict| verdict.why.split(' ').nth(1).map(str::to_owned);
+    (&found.actor, found.layer) == (&verdict.actor, verdict.layer)
+        && (found.layer != Layer::Guard || guard(found) == guard(verdict))
+}
+
+/// The guard allows what was missing.
+fn open(world: &mut World, verdict: &Verdict, missing: &Permission) {
+    let name: GuardRef = verdict.why.split(' ').nth(1).unwrap().parse().unwrap();
+    let found = world.state.guards.get(&name).unwrap().clone();
+    let mut spec = found.spec;
+    spec.allow.push(missing.clone());
+    world.ok(Command::ApplyGuard { guard: name, labels: found.labels, spec, if_version: None });
 }
 
 fn give(world: &mut World, by: Grantor, to: &ActorRef, allow: &Permission) {

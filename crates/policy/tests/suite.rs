@@ -10,5 +10,7 @@
 
 mod cedar;
 mod decision;
+mod guard;
 mod laws;
+mod steps;
 mod world;

@@ -139,14 +139,15 @@ impl World {
             resource: Resource::new(Name::parse(kind).unwrap(), id).unwrap(),
             context: Facts::read(context).unwrap(),
             properties: Facts::default(),
-            labels: Labels::new(),
             at: self.now,
         }
     }
 
     pub(crate) fn ask(&self, id: &str, question: &Question) -> Decision {
         let brief = Brief::of(&self.state, &actor(id), &|digest| self.compiled.get(digest).cloned()).expect("an actor");
-        decision::decide(&brief, question, &|actor, budget, since| self.state.budgets.taken(actor, budget, since))
+        decision::decide(&brief, question, &self.state.guards, &|actor, budget, since| {
+            self.state.budgets.taken(actor, budget, since)
+        })
     }
 
     /// Whether an expense of so many euro may be submitted.

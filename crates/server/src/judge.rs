@@ -7,7 +7,6 @@ use credence_model::class::ClassSpec;
 use credence_model::command::{Command, Request};
 use credence_model::decided::{Decided, Said, WHY_BYTES_MAX};
 use credence_model::id::{ActorRef, ClassRef, DecisionId, Digest, ID_ENTROPY_BYTES};
-use credence_model::label::Labels;
 use credence_model::permission::question::{Facts, Question};
 use credence_model::permission::target::{Name, Resource};
 use credence_model::refusal::{Kind, Refusal};
@@ -117,9 +116,9 @@ fn look(state: &State, asked: Asked, compiled: &CompiledPolicies, now: Timestamp
     if !uncompiled.is_empty() {
         return Ok(Looked::Uncompiled(uncompiled));
     }
-    let question = Question { action, resource, context, properties, labels: Labels::new(), at: now };
+    let question = Question { action, resource, context, properties, at: now };
     let spent = |actor: &ActorRef, budget, since| state.budgets.taken(actor, budget, since);
-    let decision = decide(&brief, &question, &spent);
+    let decision = decide(&brief, &question, &state.guards, &spent);
     Ok(Looked::Decided(brief, decision))
 }
 

@@ -1,6 +1,7 @@
 //! How what actors may do changes.
 
 use super::catalogue::with_class;
+use super::guard;
 use crate::class::consent::{Consent, ConsentState};
 use crate::delegation::Revoked;
 use crate::event::{Entry, PermissionEvent};
@@ -39,6 +40,8 @@ pub(super) fn apply(state: &mut State, entry: &Entry, event: &PermissionEvent) {
             }
             budgets.iter().for_each(|taken| state.budgets.take(actor, taken));
         }
+        PermissionEvent::GuardApplied { guard, labels, spec } => guard::applied(state, entry, guard, labels, spec),
+        PermissionEvent::GuardDeleted { guard } => state.guards.remove(guard),
         // It changes nothing; it is there to be found.
         PermissionEvent::Decided { .. } => {}
         PermissionEvent::DelegationsForgotten { delegations } => {

@@ -2,6 +2,7 @@
 
 use super::{LIST_ITEMS_MAX, check_range, malformed};
 use crate::permission::Permission;
+use crate::permission::check::{check_allow, check_forbid};
 use crate::permission::condition::Attribute;
 use crate::refusal::Refusal;
 use schemars::JsonSchema;
@@ -137,10 +138,8 @@ impl Permissions {
                 ));
             }
         }
-        if let Some(nth) = self.forbid.iter().position(|permission| !permission.with.is_empty()) {
-            let field = format!("spec.permissions.forbid[{nth}]");
-            return Err(malformed(field, "what is forbidden has no obligations").hint("Leave out `with …`"));
-        }
+        check_allow("spec.permissions.allow", &self.allow)?;
+        check_forbid("spec.permissions.forbid", &self.forbid)?;
         if self.cedar.len() > CEDAR_BYTES_MAX {
             return Err(malformed("spec.permissions.cedar", format!("longer than {CEDAR_BYTES_MAX} bytes")));
         }

@@ -128,7 +128,7 @@ pub(super) fn applied(state: &State, revision: u32, event: Event) -> Decision {
     Decision { events: vec![event], answer }
 }
 
-fn check_version(
+pub(super) fn check_version(
     what: &str,
     name: &impl std::fmt::Display,
     is: Option<u64>,
@@ -147,6 +147,6 @@ fn check_version(
     Err(Refusal::new(Kind::Conflict, message).field("metadata.version").hint(hint))
 }
 
-fn mismatch() -> Refusal {
+pub(super) fn mismatch() -> Refusal {
     Refusal::new(Kind::Bug, "a command reached the wrong decision")
 }

@@ -154,6 +154,7 @@ pub(super) fn take(
         }
     }
     for Take { taken, most } in budgets {
+        let actor = taken.of.as_ref().unwrap_or(actor);
         let before = state.budgets.taken(actor, taken.budget, taken.since_secs).ten_thousandths();
         if before.checked_add(taken.amount).is_none_or(|sum| sum > *most) {
             return Err(Refusal::new(Kind::Denied, format!("the budget of {actor} is used up")));

@@ -3,7 +3,9 @@
 use crate::budget::Taken;
 use crate::decided::Decided;
 use crate::delegation::{Delegation, Terms};
-use crate::id::{ActorRef, ClassRef, DelegationId};
+use crate::guard::GuardSpec;
+use crate::id::{ActorRef, ClassRef, DelegationId, GuardRef};
+use crate::label::Labels;
 use crate::lineage::Lineage;
 use crate::permission::Permission;
 use minicbor::{Decode, Encode};
@@ -111,5 +113,25 @@ pub enum PermissionEvent {
         /// The decision.
         #[n(0)]
         decided: Box<Decided>,
+    },
+    /// A guard was created or changed.
+    #[n(10)]
+    GuardApplied {
+        /// The guard.
+        #[n(0)]
+        guard: GuardRef,
+        /// Its labels.
+        #[n(1)]
+        labels: Labels,
+        /// What it is.
+        #[n(2)]
+        spec: Box<GuardSpec>,
+    },
+    /// A guard was deleted: what it covered is guarded no more.
+    #[n(11)]
+    GuardDeleted {
+        /// The guard.
+        #[n(0)]
+        guard: GuardRef,
     },
 }

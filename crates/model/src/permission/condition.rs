@@ -14,6 +14,10 @@ pub const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// Longest word that an attribute is compared with, in bytes.
 pub const WORD_BYTES_MAX: usize = 256;
 
+/// What is known of an actor: its class and its own name, each with the namespace, that namespace alone, and the user for whom
+/// it acts with the issuer that named it.
+pub const ACTOR: [&str; 5] = ["class", "id", "namespace", "user", "issuer"];
+
 /// An attribute of a request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Attribute {
@@ -23,6 +27,8 @@ pub enum Attribute {
     Resource(SmolStr),
     /// A label of the actor.
     Label(SmolStr),
+    /// Who the actor is, and for whom it acts: one of [`ACTOR`]. What is none of them nobody knows.
+    Actor(SmolStr),
     /// The time of day, in minutes of UTC.
     Time,
     /// The day of the week, in UTC.
@@ -87,6 +93,10 @@ impl Attribute {
         if let Some(path) = text.strip_prefix("resource.") {
             return is_path(path).then(|| Self::Resource(path.into()));
         }
+        // A member `actor` of the context has the same path, and is never meant: a caller does not say who it is.
+        if let Some(path) = text.strip_prefix("actor.") {
+            return is_path(path).then(|| Self::Actor(path.into()));
+        }
         is_path(text).then(|| Self::Context(text.into()))
     }
 
@@ -99,7 +109,7 @@ impl Attribute {
         match self {
             Self::Context(path) => Some(Self::Context(beside(path))),
             Self::Resource(path) => Some(Self::Resource(beside(path))),
-            Self::Label(_) | Self::Time | Self::Day => None,
+            Self::Label(_) | Self::Actor(_) | Self::Time | Self::Day => None,
         }
     }
 }
@@ -110,6 +120,7 @@ impl fmt::Display for Attribute {
             Self::Context(path) => f.write_str(path),
             Self::Resource(path) => write!(f, "resource.{path}"),
             Self::Label(key) => write!(f, "label {key}"),
+            Self::Actor(name) => write!(f, "actor.{name}"),
             Self::Time => f.write_str("time"),
             Self::Day => f.write_str("day"),
         }

@@ -4,10 +4,12 @@ use super::Permission;
 use super::condition::{Attribute, Condition, Constraint, DAYS, Range};
 use super::decimal::Decimal;
 use super::target::{Name, Resource};
+use crate::id::{ActorRef, ClassRef};
 use crate::label::Labels;
 use crate::time::Timestamp;
+use crate::user::User;
 use serde_json::Value;
-use smol_str::SmolStr;
+use smol_str::{SmolStr, ToSmolStr};
 use std::collections::BTreeMap;
 
 /// Most attributes of a question, and of its resource.
@@ -17,7 +19,7 @@ const EXACT_BELOW: f64 = 1e11;
 /// How deep an attribute may lie.
 pub const DEPTH_MAX: usize = 8;
 
-/// One request, as the layers see it.
+/// One request, as the layers see it. Who asks is said beside it: each layer of a chain sees another actor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// What is to be done.
@@ -28,10 +30,21 @@ pub struct Question {
     pub context: Facts,
     /// What is known of the resource.
     pub properties: Facts,
-    /// Labels of the actor.
-    pub labels: Labels,
     /// When.
     pub at: Timestamp,
+}
+
+/// An actor, as conditions see it: what the registry knows of it, and nothing that it says itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Principal<'a> {
+    /// Which.
+    pub actor: &'a ActorRef,
+    /// Its class.
+    pub class: &'a ClassRef,
+    /// The user for whom it acts, if it does for one.
+    pub user: Option<&'a User>,
+    /// Its labels.
+    pub labels: &'a Labels,
 }
 
 /// Attributes by their paths.
@@ -174,13 +187,14 @@ fn is_exact(number: &serde_json::Number) -> bool {
 }
 
 impl Question {
-    /// What is known of an attribute.
-    pub fn fact(&self, attribute: &Attribute) -> Option<Fact> {
+    /// What is known of an attribute when this one asks.
+    pub fn fact(&self, principal: &Principal, attribute: &Attribute) -> Option<Fact> {
         let minutes = i64::try_from(self.at.as_secs() / 60).unwrap_or(i64::MAX);
         match attribute {
             Attribute::Context(path) => self.context.at(path).cloned(),
             Attribute::Resource(path) => self.properties.at(path).cloned(),
-            Attribute::Label(key) => self.labels.get(key.as_str()).map(|value| Fact::Word(value.as_str().into())),
+            Attribute::Label(key) => principal.labels.get(key.as_str()).map(|value| Fact::Word(value.into())),
+            Attribute::Actor(name) => principal.known(name).map(Fact::Word),
             Attribute::Time => Decimal::whole(minutes % super::condition::DAY_MINUTES).map(Fact::Number),
             Attribute::Day => {
                 // The first of January 1970 was a Thursday.
@@ -191,24 +205,37 @@ impl Question {
     }
 }
 
+impl Principal<'_> {
+    fn known(&self, name: &str) -> Option<SmolStr> {
+        match name {
+            "class" => Some(self.class.to_smolstr()),
+            "id" => Some(self.actor.to_smolstr()),
+            "namespace" => Some(self.actor.namespace.to_smolstr()),
+            "user" => self.user.map(|user| user.subject.as_str().into()),
+            "issuer" => self.user.map(|user| user.issuer.as_str().into()),
+            _ => None,
+        }
+    }
+}
+
 impl Permission {
-    /// Whether it answers a question.
-    pub fn answers(&self, question: &Question) -> Match<'_> {
+    /// Whether it answers a question of this one.
+    pub fn answers(&self, question: &Question, principal: &Principal) -> Match<'_> {
         if !self.target.covers(&question.action, &question.resource) {
             return Match::Beside;
         }
-        let unmet = |condition| Some(Unmet { condition, why: why_not(condition, question)? });
+        let unmet = |condition| Some(Unmet { condition, why: why_not(condition, question, principal)? });
         let unmet: Vec<_> = self.when.iter().filter_map(unmet).collect();
         if unmet.is_empty() { Match::Holds } else { Match::Unmet(unmet) }
     }
 }
 
 /// Why a condition does not hold; `None` if it does.
-fn why_not(condition: &Condition, question: &Question) -> Option<Why> {
-    let Some(fact) = question.fact(&condition.attribute) else { return Some(Why::Missing) };
+fn why_not(condition: &Condition, question: &Question, principal: &Principal) -> Option<Why> {
+    let Some(fact) = question.fact(principal, &condition.attribute) else { return Some(Why::Missing) };
     let holds = match (&condition.is, &fact) {
         (Constraint::Within(range), Fact::Number(number)) => {
-            if let Some(why) = wrong_currency(condition, range, question) {
+            if let Some(why) = wrong_currency(condition, range, question, principal) {
                 return Some(why);
             }
             range.holds(*number)
@@ -224,10 +251,10 @@ fn why_not(condition: &Condition, question: &Question) -> Option<Why> {
     (!holds).then_some(Why::Otherwise(fact))
 }
 
-fn wrong_currency(condition: &Condition, range: &Range, question: &Question) -> Option<Why> {
+fn wrong_currency(condition: &Condition, range: &Range, question: &Question, principal: &Principal) -> Option<Why> {
     let currency = range.currency.as_ref()?;
     let beside = condition.attribute.currency()?;
-    match question.fact(&beside) {
+    match question.fact(principal, &beside) {
         Some(Fact::Word(word)) if word == *currency => None,
         _ => Some(Why::Currency),
     }

@@ -79,7 +79,7 @@ impl Resource {
         &self.id
     }
 
-    fn segments(&self) -> Vec<&str> {
+    pub(super) fn segments(&self) -> Vec<&str> {
         segments(&self.kind, &self.id)
     }
 }
@@ -135,16 +135,14 @@ impl Target {
 
     /// Whether this action on this resource is meant.
     pub fn covers(&self, action: &Name, resource: &Resource) -> bool {
-        self.action.as_ref().is_none_or(|own| own == action)
-            && self.kind == resource.kind
-            && covers(&self.id.segments(&self.kind), &resource.segments())
+        self.action.as_ref().is_none_or(|own| own == action) && self.kind == resource.kind && self.id.covers(resource)
     }
 
     /// Whether everything that `other` means is meant.
     pub fn contains(&self, other: &Self) -> bool {
         self.action.as_ref().is_none_or(|own| other.action.as_ref() == Some(own))
             && self.kind == other.kind
-            && covers(&self.id.segments(&self.kind), &other.id.segments(&other.kind))
+            && self.id.contains(&self.kind, &other.id)
     }
 
     /// What both mean.
@@ -173,7 +171,7 @@ impl fmt::Display for Target {
 }
 
 impl Pattern {
-    fn parse(kind: &Name, text: &str) -> Result<Self, InvalidText> {
+    pub(super) fn parse(kind: &Name, text: &str) -> Result<Self, InvalidText> {
         check_id(kind, text)?;
         let segments = segments(kind, text);
         let invalid = |why| Err(InvalidText::new("resource", text, why));
@@ -190,8 +188,23 @@ impl Pattern {
         Ok(Self(text.into()))
     }
 
+    /// Whether it covers a resource of its kind.
+    pub(super) fn covers(&self, resource: &Resource) -> bool {
+        covers(&self.segments(&resource.kind), &resource.segments())
+    }
+
+    /// Whether it covers everything that another one of its kind does.
+    pub(super) fn contains(&self, kind: &Name, other: &Self) -> bool {
+        covers(&self.segments(kind), &other.segments(kind))
+    }
+
+    /// Whether something is covered by both, which are of one kind.
+    pub(super) fn overlaps(&self, kind: &Name, other: &Self) -> bool {
+        both(&self.segments(kind), &other.segments(kind)).is_some()
+    }
+
     /// In the order in which they are compared.
-    fn segments(&self, kind: &Name) -> Vec<&str> {
+    pub(super) fn segments(&self, kind: &Name) -> Vec<&str> {
         segments(kind, &self.0)
     }
 

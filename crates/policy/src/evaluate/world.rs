@@ -3,12 +3,13 @@
 //! INVARIANT: what a request says of another type than was declared is an error wherever a policy looks at it, also where it
 //! only asks whether it is there. Otherwise a number in quotes would hide from whoever forbids it.
 
+use crate::evaluate::EvalError;
 use crate::evaluate::value::{Entity, Value};
-use crate::evaluate::{EvalError, Principal};
 use crate::expression::EntityType;
 use credence_model::class::permissions::AttributeType;
+use credence_model::label::Labels;
 use credence_model::permission::condition::Attribute;
-use credence_model::permission::question::{Fact, Question};
+use credence_model::permission::question::{Fact, Principal, Question};
 use smol_str::{SmolStr, ToSmolStr};
 
 /// One ten-thousandth is the unit of a number that is said.
@@ -41,6 +42,7 @@ pub(crate) struct World<'a> {
     pub(crate) resource: Entity<'a>,
     class: Entity<'a>,
     namespace: Entity<'a>,
+    labels: &'a Labels,
     question: &'a Question,
     /// In the order of the attributes; a missing one is none.
     context: Vec<(&'a str, Member<'a>)>,
@@ -51,11 +53,11 @@ type Member<'a> = Result<Option<Value<'a>>, ()>;
 
 impl Names {
     pub(crate) fn new(principal: &Principal, question: &Question) -> Self {
-        let minutes = match question.fact(&Attribute::Time) {
+        let minutes = match question.fact(principal, &Attribute::Time) {
             Some(Fact::Number(minutes)) => minutes.ten_thousandths() / SCALE,
             _ => 0,
         };
-        let day = match question.fact(&Attribute::Day) {
+        let day = match question.fact(principal, &Attribute::Day) {
             Some(Fact::Word(day)) => day,
             _ => SmolStr::default(),
         };
@@ -72,7 +74,7 @@ impl Names {
 impl<'a> World<'a> {
     pub(crate) fn new(
         names: &'a Names,
-        principal: &'a Principal,
+        principal: &Principal<'a>,
         question: &'a Question,
         attributes: &'a [(SmolStr, Seen)],
     ) -> Self {
@@ -91,6 +93,7 @@ impl<'a> World<'a> {
             resource: entity(EntityType::Resource, &names.resource),
             class: entity(EntityType::Class, &names.class),
             namespace: entity(EntityType::Namespace, principal.class.namespace.as_str()),
+            labels: principal.labels,
             question,
             context: attributes.iter().map(member).collect(),
         }
@@ -154,7 +157,7 @@ impl<'a> World<'a> {
 
     fn tagged(&self, entity: Entity<'_>, key: &str) -> Result<Option<&'a str>, EvalError> {
         if entity == self.principal {
-            return Ok(self.question.labels.get(key).map(String::as_str));
+            return Ok(self.labels.get(key).map(String::as_str));
         }
         if entity != self.resource {
             return Ok(None);

@@ -1,6 +1,6 @@
 //! Our evaluation against Cedar's own, policy by policy.
 
-use crate::cedar::world::{attributes, compiled};
+use crate::cedar::world::{Asker, attributes, compiled};
 use crate::cedar::writer::Writer;
 use cedar_policy::{
     Authorizer, Context, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, Request, RestrictedExpression,
@@ -8,7 +8,6 @@ use cedar_policy::{
 use credence_model::class::permissions::AttributeType;
 use credence_model::permission::condition::Attribute;
 use credence_model::permission::question::{Fact, Facts, Question};
-use credence_policy::evaluate::Principal;
 use credence_policy::policies::{Judgement, Policies};
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use proptest::strategy::{Strategy, ValueTree};
@@ -50,7 +49,7 @@ fn texts(facts: &Facts) -> Vec<(String, RestrictedExpression)> {
 }
 
 /// What is said, as values of Cedar.
-fn said(question: &Question) -> Vec<(String, RestrictedExpression)> {
+fn said(asker: &Asker, question: &Question) -> Vec<(String, RestrictedExpression)> {
     let mut said = Vec::new();
     for (name, declared) in attributes() {
         let Some(fact) = question.context.at(&name) else { continue };
@@ -74,8 +73,8 @@ fn said(question: &Question) -> Vec<(String, RestrictedExpression)> {
             },
         ));
     }
-    let Some(Fact::Number(minutes)) = question.fact(&Attribute::Time) else { panic!("no time") };
-    let Some(Fact::Word(day)) = question.fact(&Attribute::Day) else { panic!("no day") };
+    let Some(Fact::Number(minutes)) = question.fact(&asker.principal(), &Attribute::Time) else { panic!("no time") };
+    let Some(Fact::Word(day)) = question.fact(&asker.principal(), &Attribute::Day) else { panic!("no day") };
     said.push(("time".to_owned(), RestrictedExpression::new_long(minutes.ten_thousandths() / 10_000)));
     said.push(("day".to_owned(), text(&day)));
     said
@@ -88,12 +87,12 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(principal: &Principal, question: &Question) -> Self {
-        let actor = uid("Actor", &principal.actor.to_string());
-        let class = uid("Class", &principal.class.to_string());
-        let namespace = uid("Namespace", principal.class.namespace.as_str());
+    fn new(asker: &Asker, question: &Question) -> Self {
+        let actor = uid("Actor", &asker.actor.to_string());
+        let class = uid("Class", &asker.class.to_string());
+        let namespace = uid("Namespace", asker.class.namespace.as_str());
         let resource = uid("Resource", &question.resource.to_string());
-        let labels = question.labels.iter().map(|(key, value)| (key.clone(), text(value)));
+        let labels = asker.labels.iter().map(|(key, value)| (key.clone(), text(value)));
         let about = [("kind", question.resource.kind.as_str()), ("name", question.resource.id())];
         let about: HashMap<_, _> = about.into_iter().map(|(key, value)| (key.to_owned(), text(value))).collect();
         let entities = [
@@ -103,7 +102,7 @@ impl Asked {
             Entity::new_with_tags(resource.clone(), about, [], texts(&question.properties)).unwrap(),
         ];
         let action = uid("Action", question.action.as_str());
-        let context = Context::from_pairs(said(question)).unwrap();
+        let context = Context::from_pairs(said(asker, question)).unwrap();
         let request = Request::new(actor, action, resource, context, None).unwrap();
         Self { request, entities: Entities::from_entities(entities, None).unwrap() }
     }
@@ -136,9 +135,9 @@ fn taken(texts: &[String]) -> Option<(Policies, Vec<Policy>)> {
 }
 
 /// Compares one class's judgement of one question.
-fn compare(policies: &Policies, cedar: &[Policy], principal: &Principal, question: &Question) -> Vec<Outcome> {
-    let judgement = policies.judge(principal, question);
-    let asked = Asked::new(principal, question);
+fn compare(policies: &Policies, cedar: &[Policy], asker: &Asker, question: &Question) -> Vec<Outcome> {
+    let judgement = policies.judge(&asker.principal(), question);
+    let asked = Asked::new(asker, question);
     let mut outcomes = Vec::new();
     for (nth, policy) in cedar.iter().enumerate() {
         let (own, theirs) = (ours(&judgement, nth), asked.outcome(policy));
@@ -164,7 +163,7 @@ proptest! {
         let Some((policies, cedar)) = taken(&texts) else { return Ok(()) };
         for tape in questions {
             let mut writer = Writer::new(tape);
-            compare(&policies, &cedar, &writer.principal(), &writer.question());
+            compare(&policies, &cedar, &writer.asker(), &writer.question());
         }
     }
 
@@ -178,14 +177,14 @@ proptest! {
         let Some((policies, cedar)) = taken(&texts) else { return Ok(()) };
         for tape in questions {
             let mut writer = Writer::new(tape);
-            let (principal, question) = (writer.principal(), writer.question());
+            let (asker, question) = (writer.asker(), writer.question());
             let (confused, names) = writer.confused(&question);
             let mut silent = Question { context: Facts::default(), ..question.clone() };
             for (name, fact) in question.context.all().filter(|(name, _)| !names.contains(&name.as_str())) {
                 silent.context.insert(name.clone(), fact.clone());
             }
-            let judgement = policies.judge(&principal, &confused);
-            let variants = [Asked::new(&principal, &question), Asked::new(&principal, &silent)];
+            let judgement = policies.judge(&asker.principal(), &confused);
+            let variants = [Asked::new(&asker, &question), Asked::new(&asker, &silent)];
             for (nth, policy) in cedar.iter().enumerate() {
                 let own = ours(&judgement, nth);
                 let same = variants.iter().all(|asked| asked.outcome(policy) == own);
@@ -208,7 +207,7 @@ fn the_comparison_reaches_every_operator_and_every_outcome() {
         of_ours.push(text);
         for _ in 0..4 {
             let mut writer = Writer::new(tape(60).new_tree(&mut runner).unwrap().current());
-            for outcome in compare(&policies, &cedar, &writer.principal(), &writer.question()) {
+            for outcome in compare(&policies, &cedar, &writer.asker(), &writer.question()) {
                 outcomes[outcome as usize] += 1;
             }
         }

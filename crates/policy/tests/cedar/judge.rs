@@ -1,12 +1,12 @@
 //! What policies come to.
 
-use crate::cedar::world::{good, name, number, principal, question, resource, words};
+use crate::cedar::world::{asker, good, name, number, question, resource, words};
 use credence_model::permission::question::{Fact, Question};
 use credence_policy::evaluate::EvalError;
 use credence_policy::policies::Judgement;
 
 fn judged(text: &str, question: &Question) -> Judgement {
-    good(text).judge(&principal(), question)
+    good(text).judge(&asker().principal(), question)
 }
 
 /// What a condition comes to.

@@ -1,6 +1,6 @@
 //! What is too much, what policies take, and that no text brings the reader down.
 
-use crate::cedar::world::{attributes, compiled, good, principal, question};
+use crate::cedar::world::{asker, attributes, compiled, good, question};
 use credence_model::class::permissions::CEDAR_BYTES_MAX;
 use credence_policy::cedar::{ACTIONS_MAX, DEPTH_MAX, POLICIES_MAX, compile};
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, proptest};
@@ -90,7 +90,7 @@ fn the_deepest_policies_need_no_large_stack() {
         for text in deep(DEPTH_MAX - 8).iter().chain(&deep(DEPTH_MAX / 3)) {
             match compiled(text) {
                 Ok(policies) => {
-                    policies.judge(&principal(), &question());
+                    policies.judge(&asker().principal(), &question());
                     taken += 1;
                 }
                 Err(error) => assert!(!error.message.contains("recursion"), "{error}\n{text}"),

@@ -1,12 +1,13 @@
 //! Who asks for what, in the tests.
 
 use credence_model::class::permissions::AttributeType;
+use credence_model::id::{ActorRef, ClassRef};
+use credence_model::label::Labels;
 use credence_model::permission::decimal::Decimal;
-use credence_model::permission::question::{Fact, Facts, Question};
+use credence_model::permission::question::{Fact, Facts, Principal, Question};
 use credence_model::permission::target::{Name, Resource};
 use credence_model::time::Timestamp;
 use credence_policy::cedar::{CedarError, compile};
-use credence_policy::evaluate::Principal;
 use credence_policy::policies::Policies;
 use std::collections::BTreeMap;
 
@@ -31,8 +32,26 @@ pub(crate) fn good(text: &str) -> Policies {
     compiled(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-pub(crate) fn principal() -> Principal {
-    Principal { actor: "finance/actor-01".parse().unwrap(), class: "finance/expense-agent".parse().unwrap() }
+/// Who asks.
+pub(crate) struct Asker {
+    pub(crate) actor: ActorRef,
+    pub(crate) class: ClassRef,
+    pub(crate) labels: Labels,
+}
+
+impl Asker {
+    pub(crate) fn principal(&self) -> Principal<'_> {
+        Principal { actor: &self.actor, class: &self.class, user: None, labels: &self.labels }
+    }
+}
+
+/// Actor 01 of the team finance.
+pub(crate) fn asker() -> Asker {
+    Asker {
+        actor: "finance/actor-01".parse().unwrap(),
+        class: "finance/expense-agent".parse().unwrap(),
+        labels: BTreeMap::from([("team".to_owned(), "finance".to_owned())]),
+    }
 }
 
 /// Actor 01 calls `expenses/submit` on Monday, 5 January 1970, at 08:30.
@@ -42,7 +61,6 @@ pub(crate) fn question() -> Question {
         resource: resource("tool", "expenses/submit"),
         context: Facts::default(),
         properties: Facts::default(),
-        labels: BTreeMap::from([("team".to_owned(), "finance".to_owned())]),
         at: Timestamp::from_secs(4 * 86_400 + 8 * 3_600 + 30 * 60),
     }
 }

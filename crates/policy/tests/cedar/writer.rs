@@ -1,11 +1,10 @@
 //! Writes policies and questions by chance, from a tape of numbers: what is short on the tape is short as text, so that a
 //! failing case shrinks to a small one.
 
-use crate::cedar::world::{name, number, resource, words};
+use crate::cedar::world::{Asker, name, number, resource, words};
+use credence_model::label::Labels;
 use credence_model::permission::question::{Fact, Facts, Question};
 use credence_model::time::Timestamp;
-use credence_policy::evaluate::Principal;
-use std::collections::BTreeMap;
 
 const TEXTS: [&str; 10] = ["EUR", "CHF", "finance", "ops", "mon", "tool", "expenses/submit", "", "a*b", "ü\\n"];
 const LONGS: [&str; 8] =
@@ -234,9 +233,17 @@ impl Writer {
         }
     }
 
-    pub(crate) fn principal(&mut self) -> Principal {
+    pub(crate) fn asker(&mut self) -> Asker {
         let nth = self.pick(3);
-        Principal { actor: ACTORS[nth].parse().unwrap(), class: CLASSES[nth / 2].parse().unwrap() }
+        let mut labels = Labels::new();
+        for key in TAGS {
+            match self.pick(4) {
+                0 | 1 => {}
+                2 => drop(labels.insert(key.to_owned(), self.one(&TEXTS).to_owned())),
+                _ => drop(labels.insert(key.to_owned(), "finance".to_owned())),
+            }
+        }
+        Asker { actor: ACTORS[nth].parse().unwrap(), class: CLASSES[nth / 2].parse().unwrap(), labels }
     }
 
     pub(crate) fn question(&mut self) -> Question {
@@ -258,20 +265,15 @@ impl Writer {
             }
         }
         let mut properties = Facts::default();
-        let mut labels = BTreeMap::new();
         for key in TAGS {
             match self.pick(4) {
-                0 => {}
-                1 => properties.insert(key, Fact::Word(self.one(&TEXTS).into())),
-                2 => drop(labels.insert(key.to_owned(), self.one(&TEXTS).to_owned())),
-                _ => {
-                    properties.insert(key, Fact::Word("finance".into()));
-                    labels.insert(key.to_owned(), "finance".to_owned());
-                }
+                0 | 1 => {}
+                2 => properties.insert(key, Fact::Word(self.one(&TEXTS).into())),
+                _ => properties.insert(key, Fact::Word("finance".into())),
             }
         }
         let at = Timestamp::from_secs(4 * 86_400 + 3_600 * u64::try_from(self.pick(48)).unwrap());
-        Question { action: name(self.one(&ACTIONS)), resource: resource(kind, id), context, properties, labels, at }
+        Question { action: name(self.one(&ACTIONS)), resource: resource(kind, id), context, properties, at }
     }
 
     /// The same question with some of what it says in other types, and the names of these attributes.

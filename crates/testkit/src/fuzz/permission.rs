@@ -1,11 +1,13 @@
 //! Permissions, and what a request says of itself.
 
 use super::refused_alike;
+use credence_model::id::{ActorRef, ClassRef};
 use credence_model::label::Labels;
 use credence_model::permission::Permission;
-use credence_model::permission::question::{Facts, Match, Question};
+use credence_model::permission::question::{Facts, Match, Principal, Question};
 use credence_model::permission::target::Resource;
 use credence_model::time::Timestamp;
+use credence_model::user::User;
 
 /// Up to two lines with a permission each, then a JSON object that a request says. A permission is read from the one text
 /// that it has; whatever answers what two have in common answers both, and what is contained answers nothing more.
@@ -19,7 +21,9 @@ pub fn permission(bytes: &[u8]) {
     assert!(facts.all().count() <= credence_model::permission::question::ATTRIBUTES_MAX);
     let (Some(one), Some(other)) = (one, other) else { return };
     let Some(question) = question(&one, facts) else { return };
-    let answers = |permission: &Permission| permission.answers(&question) == Match::Holds;
+    let Some((actor, class, user, labels)) = asker() else { return };
+    let principal = Principal { actor: &actor, class: &class, user: Some(&user), labels: &labels };
+    let answers = |permission: &Permission| permission.answers(&question, &principal) == Match::Holds;
     let both = one.both(&other);
     assert_eq!(both.as_ref().is_some_and(answers), answers(&one) && answers(&other), "{one} | {other} | {both:?}");
     if one.contains(&other) {
@@ -43,6 +47,12 @@ fn read(text: &str) -> Option<Permission> {
     }
 }
 
+/// Who asks: somebody whom a permission can name.
+fn asker() -> Option<(ActorRef, ClassRef, User, Labels)> {
+    let user = User { issuer: "https://idp.example".into(), subject: "ada".into() };
+    Some(("n/a".parse().ok()?, "n/c".parse().ok()?, user, Labels::from([("team".into(), "red".into())])))
+}
+
 /// A question about what a permission names, if it names one thing.
 fn question(permission: &Permission, context: Facts) -> Option<Question> {
     let target = &permission.target;
@@ -51,7 +61,6 @@ fn question(permission: &Permission, context: Facts) -> Option<Question> {
         resource: Resource::new(target.kind.clone(), target.id.as_str()).ok()?,
         context,
         properties: Facts::default(),
-        labels: Labels::new(),
         at: Timestamp::from_secs(1_800_000_000),
     })
 }

@@ -130,6 +130,10 @@ fn permission_sentence(event: &PermissionEvent) -> String {
         PermissionEvent::DelegationsForgotten { delegations } => {
             format!("{} that were over are remembered no more", count(delegations.len(), "delegation"))
         }
+        PermissionEvent::GuardApplied { guard, spec, .. } => {
+            format!("guard {guard} of {} says what agents may do to {}", spec.owner, spec.resource)
+        }
+        PermissionEvent::GuardDeleted { guard } => format!("guard {guard} was deleted"),
     }
 }
 
