@@ -7,7 +7,7 @@ use crate::intake::{Intake, LANE_QUEUED, LANE_QUEUED_MAX, Lane, Outlet, QUEUED, 
 use crate::meter::{Metered, Meters};
 use crate::openings::{Opening, Openings};
 use crate::registry::{Answered, CellError, Recorded, Registry, StartReport};
-use crate::sinks::{DIRECTIVES_QUEUED_MAX, Directed, Sinks};
+use crate::sinks::{DIRECTIVES_QUEUED_MAX, Directed, Reconsidered, Sink, Sinks};
 use credence_journal::{Journal, JournalError};
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Command, Held, Request, Unbind};
@@ -59,6 +59,9 @@ pub struct Attachment {
     pub unbind: Vec<Unbind>,
     /// What the node is to be told. Closed when the stream is over.
     pub directives: mpsc::Receiver<Directed>,
+    /// What changed of the permissions of its actors: of a change that was recorded before something was answered, this tells
+    /// before that.
+    pub reconsidered: Arc<Reconsidered>,
 }
 
 /// A handle to a running cell. Clones speak to the same one.
@@ -99,7 +102,7 @@ impl std::fmt::Debug for Message {
 struct Submitted {
     request: Request,
     trace: Trace,
-    sink: Option<(Opening, mpsc::Sender<Directed>)>,
+    sink: Option<(Opening, Sink)>,
     reply: oneshot::Sender<Result<Answered, Refusal>>,
 }
 
@@ -159,7 +162,9 @@ impl Cell {
         workers: Vec<WorkerRef>,
         held: Vec<Held>,
     ) -> Result<Attachment, Refusal> {
-        let (sink, directives) = mpsc::channel(DIRECTIVES_QUEUED_MAX);
+        let (queue, directives) = mpsc::channel(DIRECTIVES_QUEUED_MAX);
+        let reconsidered = Arc::new(Reconsidered::default());
+        let sink = Sink { queue, reconsidered: Arc::clone(&reconsidered) };
         let (reply, answer) = oneshot::channel();
         let caller = Caller::Node { name: node.clone() };
         let request = Request { caller, idempotency_key: None, command: Command::AttachNode { node, workers, held } };
@@ -174,7 +179,7 @@ impl Cell {
             })),
         )?;
         match answer.await.map_err(|_| stopped())??.answer {
-            Answer::Attached { session, unbind } => Ok(Attachment { session, unbind, directives }),
+            Answer::Attached { session, unbind } => Ok(Attachment { session, unbind, directives, reconsidered }),
             _ => Err(Refusal::new(Kind::Bug, "attaching a node was answered with something else")),
         }
     }

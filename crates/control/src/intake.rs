@@ -66,7 +66,9 @@ impl Lane {
             Command::Report { report: Report::BindProcess { class, .. }, .. } => {
                 Self::Namespace(class.namespace.clone())
             }
-            Command::AttachNode { node, .. } | Command::Report { node, .. } => Self::Node(node.clone()),
+            Command::AttachNode { node, .. } | Command::Report { node, .. } | Command::RecordDecisions { node, .. } => {
+                Self::Node(node.clone())
+            }
             _ => Self::House,
         }
     }

@@ -16,7 +16,7 @@ pub use intake::{LANE_QUEUED_MAX, QUEUED_MAX};
 pub use meter::Meters;
 pub use openings::{Opening, Openings};
 pub use registry::{Answered, BegunSnapshot, CellError, Recorded, Registry, StartReport, Turn};
-pub use sinks::{DIRECTIVES_QUEUED_MAX, Directed};
+pub use sinks::{Changes, DIRECTIVES_QUEUED_MAX, Directed, Reconsidered};
 
 use credence_telemetry::limit::Limit;
 

@@ -281,7 +281,10 @@ impl Registry {
                     Directive::X509 { .. } | Directive::Jwt { .. } | Directive::NodeSvid { .. } => {
                         orders.push(directive)
                     }
-                    Directive::Bind(_) | Directive::Unbind { .. } | Directive::EndSessions { .. } => {
+                    Directive::Bind(_)
+                    | Directive::Unbind { .. }
+                    | Directive::Reconsider { .. }
+                    | Directive::EndSessions { .. } => {
                         draft.turn.directives.push(directive);
                     }
                 }

@@ -227,6 +227,13 @@ pub enum Command {
         /// Budgets, and how much of each is not to be exceeded.
         budgets: Vec<Take>,
     },
+    /// Records what a node decided about its own actors.
+    RecordDecisions {
+        /// The node.
+        node: NodeName,
+        /// What it decided.
+        decided: Vec<Decided>,
+    },
     /// Admits an actor and binds it, or puts it into the queue.
     ResumeActor {
         /// The actor.

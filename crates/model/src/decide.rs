@@ -111,6 +111,7 @@ fn decide_anew(state: &State, command: &Command, moment: Moment) -> Result<Decis
         Command::Use { actor, decided, delegations, budgets } => {
             delegation::take(state, (actor, decided.as_deref()), delegations, budgets, now)
         }
+        Command::RecordDecisions { node, decided } => delegation::record(state, node, decided),
         Command::CreateActor { class, id, labels } => actor::create(state, class, id.as_ref(), labels, moment),
         Command::ResumeActor { actor, worker, wait_ms } => {
             resume::resume(state, actor, worker.as_ref(), *wait_ms, moment)

@@ -5,7 +5,8 @@
 use crate::actor::{Actor, Binding};
 use crate::class::ClassSpec;
 use crate::command::Unbind;
-use crate::event::{Entry, Event};
+use crate::delegation::Grantee;
+use crate::event::{Entry, Event, PermissionEvent};
 use crate::id::{ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, WorkerRef};
 use crate::node::{Node, NodeState};
 use crate::order::{Claims, JwtOrder, RevisionClaim, X509Order};
@@ -55,6 +56,13 @@ pub enum Directive {
         /// What to sign.
         order: X509Order,
     },
+    /// Tell the node anew what its actors may do of which this is a part.
+    Reconsider {
+        /// The node.
+        node: NodeName,
+        /// What changed.
+        touched: Touched,
+    },
     /// Close this node's older streams, and its present one if it was deleted.
     EndSessions {
         /// The node.
@@ -62,6 +70,17 @@ pub enum Directive {
         /// The oldest session that may stay.
         before: u64,
     },
+}
+
+/// What a change of permissions is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Touched {
+    /// All actors of a class, and what they spawned.
+    Class(ClassRef),
+    /// An actor, and what it spawned.
+    Actor(ActorRef),
+    /// What owners of resources say to all actors.
+    Guards,
 }
 
 /// Everything that a node needs to hold a binding.
@@ -104,6 +123,7 @@ impl Directive {
             | Self::X509 { node, .. }
             | Self::Jwt { node, .. }
             | Self::NodeSvid { node, .. }
+            | Self::Reconsider { node, .. }
             | Self::EndSessions { node, .. } => node,
         }
     }
@@ -156,10 +176,46 @@ pub fn directives(state: &State, entry: &Entry) -> Vec<Directive> {
             return state.nodes.values().map(end).collect();
         }
         Event::NodeDeleted { node } => Some(Directive::EndSessions { node: node.clone(), before: u64::MAX }),
-        _ => None,
+        event => {
+            let Some(touched) = touched(state, event) else { return Vec::new() };
+            let connected = state.nodes.values().filter(|node| node.state == NodeState::Connected);
+            let tell = |node: &Node| Directive::Reconsider { node: node.name.clone(), touched: touched.clone() };
+            return connected.map(tell).collect();
+        }
     }
     .into_iter()
     .collect()
+}
+
+/// Whose permission an event changes. What is used up does not: who decides without the registry decides nothing that is counted.
+fn touched(state: &State, event: &Event) -> Option<Touched> {
+    let delegated = |to: &Grantee| match to {
+        Grantee::Class(class) => Touched::Class(class.clone()),
+        Grantee::Actor(actor) => Touched::Actor(actor.clone()),
+    };
+    match event {
+        Event::ClassRevised { class, .. }
+        | Event::ClassEnabled { class, .. }
+        | Event::RevisionAllowed { class, .. }
+        | Event::ClassDeleted { class }
+        | Event::Permission(
+            PermissionEvent::ConsentWanted { class, .. }
+            | PermissionEvent::RevisionConsented { class, .. }
+            | PermissionEvent::ConsentWithdrawn { class, .. },
+        ) => Some(Touched::Class(class.clone())),
+        Event::ActorTerminated { actor, .. }
+        | Event::ActorQuarantined { actor, .. }
+        | Event::ActorDeleted { actor, .. } => Some(Touched::Actor(actor.clone())),
+        Event::Permission(PermissionEvent::GuardApplied { .. } | PermissionEvent::GuardDeleted { .. }) => {
+            Some(Touched::Guards)
+        }
+        Event::Permission(PermissionEvent::DelegationGranted { delegation }) => Some(delegated(&delegation.to)),
+        Event::Permission(
+            PermissionEvent::DelegationNarrowed { delegation, .. }
+            | PermissionEvent::DelegationRevoked { delegation, .. },
+        ) => state.delegations.get(delegation).map(|found| delegated(&found.to)),
+        _ => None,
+    }
 }
 
 /// The order for the control plane's own X.509-SVID.

@@ -11,7 +11,6 @@
 //! through the callback.
 
 use crate::endpoint::desk::Desk;
-use crate::endpoint::presence::Presence;
 use crate::endpoint::socket::Socket;
 use credence_attest::process_tree::TreeRoot;
 use credence_credential::bundle::Bundle;
@@ -20,6 +19,7 @@ use credence_model::order::Claims;
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::time::Timestamp;
+use credence_policy::inquiry::{Answer, Inquiry};
 use credence_telemetry::trace::TraceContext;
 use futures_util::future::BoxFuture;
 use std::fmt;
@@ -95,6 +95,24 @@ pub enum Served {
 pub type MintJwt =
     Arc<dyn Fn(Vec<String>, Option<TraceContext>) -> BoxFuture<'static, Result<String, Refusal>> + Send + Sync>;
 
+/// Decides inquiries that belong together, in their order: what they use up is taken only if all of them are allowed. A refusal
+/// means that it could not be decided, which whoever asks takes for a no.
+pub type Decide =
+    Arc<dyn Fn(Vec<Inquiry>, Option<TraceContext>) -> BoxFuture<'static, Result<Vec<Answer>, Refusal>> + Send + Sync>;
+
+/// What an endpoint answers from.
+#[derive(Clone)]
+pub struct Backing {
+    /// What it serves right now.
+    pub served: watch::Receiver<Served>,
+    /// Has JWT-SVIDs signed.
+    pub mint: MintJwt,
+    /// Decides questions in the name of the actor.
+    pub decide: Decide,
+    /// The wall clock.
+    pub now: fn() -> Timestamp,
+}
+
 /// Why an endpoint could not be opened.
 #[derive(Debug, Error)]
 pub enum EndpointError {
@@ -130,17 +148,11 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Listens on `path` (mode 0600, in a directory of mode 0700 that is made if it is missing) and serves processes of the
-    /// tree `root` until closed. `now` is the wall clock.
+    /// tree `root` until closed.
     #[expect(clippy::unused_async, reason = "it needs the runtime that the listener is registered with")]
-    pub async fn open(
-        path: &Path,
-        root: TreeRoot,
-        served: watch::Receiver<Served>,
-        mint: MintJwt,
-        now: fn() -> Timestamp,
-    ) -> Result<Self, EndpointError> {
+    pub async fn open(path: &Path, root: TreeRoot, backing: Backing) -> Result<Self, EndpointError> {
         let (socket, listener) = Socket::listen(path)?;
-        Ok(Self::serve(socket, listener, root, (served, mint, now)))
+        Ok(Self::serve(socket, listener, root, backing))
     }
 
     /// Goes on with a socket that another program of this process listened on.
@@ -149,23 +161,16 @@ impl Endpoint {
         path: &Path,
         listener: OwnedFd,
         root: TreeRoot,
-        served: watch::Receiver<Served>,
-        mint: MintJwt,
-        now: fn() -> Timestamp,
+        backing: Backing,
     ) -> Result<Self, EndpointError> {
         let (socket, listener) = Socket::adopt(path, listener)?;
-        Ok(Self::serve(socket, listener, root, (served, mint, now)))
+        Ok(Self::serve(socket, listener, root, backing))
     }
 
-    fn serve(
-        socket: Socket,
-        listener: UnixListener,
-        root: TreeRoot,
-        (served, mint, now): (watch::Receiver<Served>, MintJwt, fn() -> Timestamp),
-    ) -> Self {
+    fn serve(socket: Socket, listener: UnixListener, root: TreeRoot, backing: Backing) -> Self {
         let (closing, closed) = watch::channel(false);
         let (leaving, left) = mpsc::channel(1);
-        let desk = Arc::new(Desk::new(Presence::new(served, closed.clone()), mint, now));
+        let desk = Arc::new(Desk::new(backing, closed.clone()));
         let serving = tokio::spawn(listener::serve(listener, root, desk, closed, left));
         Self { socket, closing, serving, leaving }
     }

@@ -7,6 +7,7 @@ use credence_attest::process_tree::{Peer, TreeRoot};
 use credence_model::command::Held;
 use credence_model::id::{BindingId, Digest};
 use credence_model::refusal::Refusal;
+use credence_policy::inquiry::{Answer, Inquiry};
 use credence_telemetry::limit::Limit;
 use credence_telemetry::span::{Span, Trace};
 use credence_telemetry::trace::TraceContext;
@@ -25,6 +26,9 @@ pub(crate) type Chain = Vec<Vec<u8>>;
 
 /// A fresh chain, or why there is none.
 pub(crate) type Renewed = Result<Chain, Refusal>;
+
+/// Decisions of this node that are recorded together, always said in the same way: each as JSON.
+pub(crate) type Batch = Arc<Vec<Vec<u8>>>;
 
 /// What is left of a hub: its state, and its bindings with their files.
 pub(crate) type Left = (Estate, Vec<LeftBinding>);
@@ -80,6 +84,24 @@ pub(crate) enum Event {
         trace: Trace,
         /// Where the token goes.
         answer: oneshot::Sender<Result<String, Refusal>>,
+    },
+    /// An actor asks what cannot be decided here.
+    Decide {
+        /// Its binding.
+        asker: Held,
+        /// What it asks.
+        inquiries: Vec<Inquiry>,
+        /// The request that it is a part of.
+        trace: Trace,
+        /// Where the answers go.
+        answer: oneshot::Sender<Result<Vec<Answer>, Refusal>>,
+    },
+    /// Decisions of this node are to be recorded. Without an answer the stream broke.
+    Record {
+        /// What was decided.
+        batch: Batch,
+        /// Where it is told that they are.
+        answer: oneshot::Sender<Result<(), Refusal>>,
     },
     /// A program of this machine wants to be an actor.
     Run(Box<LocalRun>),

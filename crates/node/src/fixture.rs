@@ -1,11 +1,13 @@
 //! What the unit tests share: a trust domain, identities in it, and a workshop in which nothing is made.
 
-use crate::clock::wall;
+use crate::clock::{MonoClock, wall};
 use crate::endpoint::{Identity, Served};
 use crate::event::{EVENTS, Event, Events};
 use crate::holder::Workshop;
 use crate::hub::HubParts;
 use crate::identity::NodeIdentity;
+use crate::judge::recorder::recorder;
+use crate::judge::{Judge, Known};
 use crate::meter::Meters;
 use crate::runtime::{Driver, Prepared, RuntimeError, StartSpec};
 use crate::signing::Signing;
@@ -103,12 +105,22 @@ impl Driver for Nothing {
     }
 }
 
+/// Room for what is told of permissions, of which nothing is taken.
+pub(crate) const TOLD_ROOM: usize = 8;
+
 /// What a hub is made with that runs nothing, in this directory; and what its holders tell it.
 pub(crate) fn parts(dir: &Path) -> (HubParts, mpsc::Receiver<Event>) {
     let authority = Authority::new();
     let (events, happening) = Events::new(&EVENTS);
     let (bundles, signing) = (watch::Sender::new(authority.bundle), watch::Sender::new(Signing::default()));
+    let clock = MonoClock::start();
+    // Nobody records, and nobody keeps what is told; neither end is ever gone.
+    let (records, recording) = recorder(events.clone(), watch::Sender::new(false).subscribe());
+    let (told, telling) = mpsc::channel(TOLD_ROOM);
+    std::mem::forget((recording, telling));
+    let judge = Judge::new(Arc::new(Known::new(clock)), records, events.clone(), Tracer::default());
     let workshop = Workshop {
+        judge,
         tracer: Tracer::default(),
         driver: Arc::new(Nothing),
         socket_dir: dir.to_owned(),
@@ -126,6 +138,8 @@ pub(crate) fn parts(dir: &Path) -> (HubParts, mpsc::Receiver<Event>) {
         signing,
         connected: watch::Sender::new(false),
         meters: Meters::default(),
+        clock,
+        told,
         log_dir: dir.to_owned(),
         data_dir: dir.to_owned(),
         inherited: None,

@@ -11,10 +11,11 @@ mod slot;
 
 use crate::clock::wall;
 use crate::core::message::BindNotice;
-use crate::endpoint::{Endpoint, EndpointError, Identity, MintJwt, Served, socket_name};
+use crate::endpoint::{Backing, Endpoint, EndpointError, Identity, MintJwt, Served, socket_name};
 use crate::event::{Event, Events, HolderEvent, LocalRun};
 use crate::freshness;
 use crate::handover::{BindingState, LeftBinding, Line};
+use crate::judge::Judge;
 use crate::runtime::{Driver, KeptTree};
 use crate::signing::Signing;
 use crate::transfer::ChannelWatch;
@@ -47,6 +48,8 @@ pub(crate) struct Workshop {
     pub(crate) signing: watch::Receiver<Signing>,
     /// The present way to the control plane.
     pub(crate) channel: ChannelWatch,
+    /// Decides what actors ask.
+    pub(crate) judge: Judge,
     /// What records the way of a request, if a collector is told.
     pub(crate) tracer: Tracer,
 }
@@ -74,6 +77,11 @@ impl Reins {
             *bundle = Arc::clone(newest);
             true
         });
+    }
+
+    /// What is served, as it changes.
+    pub(crate) fn served(&self) -> watch::Receiver<Served> {
+        self.served.subscribe()
     }
 
     /// The certificates that are served now.
@@ -188,6 +196,11 @@ impl Holder {
         })
     }
 
+    fn backing(&self) -> Backing {
+        let decide = self.workshop.judge.of(self.held());
+        Backing { served: self.served.subscribe(), mint: self.mint(), decide, now: wall }
+    }
+
     fn held(&self) -> Held {
         self.notice.held()
     }
@@ -198,13 +211,13 @@ impl Holder {
 
     async fn open(&self, root: TreeRoot) -> Result<Endpoint, EndpointError> {
         let path = self.socket();
-        let opened = Endpoint::open(&path, root, self.served.subscribe(), self.mint(), wall);
+        let opened = Endpoint::open(&path, root, self.backing());
         self.trace.during("endpoint.open", opened).await
     }
 
     /// The same with a socket that is listened on already.
     async fn open_again(&self, root: TreeRoot, socket: OwnedFd) -> Result<Endpoint, EndpointError> {
-        Endpoint::adopt(&self.socket(), socket, root, self.served.subscribe(), self.mint(), wall).await
+        Endpoint::adopt(&self.socket(), socket, root, self.backing()).await
     }
 
     /// What another program of this process needs to go on with this binding; `None` if it is over.

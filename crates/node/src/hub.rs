@@ -5,6 +5,7 @@
 //! not take more is cut, a question that cannot be asked is refused.
 
 pub(crate) mod call;
+pub(crate) mod decide;
 mod handover;
 mod holding;
 mod stream;
@@ -15,6 +16,7 @@ use crate::core::{Core, Effect, Input, MonoMs};
 use crate::event::{Event, HolderEvent, LocalRun, Renewed, RunNotice};
 use crate::handover::Estate;
 use crate::holder::{Reins, Workshop};
+use crate::judge::keeper::Told;
 use crate::mark::Marks;
 use crate::meter::Meters;
 use crate::reservoir::Reservoir;
@@ -22,6 +24,7 @@ use crate::runtime::Running;
 use crate::signing::Signing;
 use credence_attest::process_tree::TreeRoot;
 use credence_credential::bundle::Bundle;
+use credence_model::guard::Guard;
 use credence_model::id::{ActorRef, BindingId, WorkerRef};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::TrustDomain;
@@ -58,6 +61,10 @@ pub(crate) struct HubParts {
     pub(crate) signing: watch::Sender<Signing>,
     pub(crate) connected: watch::Sender<bool>,
     pub(crate) meters: Meters,
+    /// The node's clock.
+    pub(crate) clock: MonoClock,
+    /// Where what is told of permissions goes.
+    pub(crate) told: mpsc::Sender<Told>,
     pub(crate) log_dir: PathBuf,
     /// Where the last mark is kept.
     pub(crate) data_dir: PathBuf,
@@ -89,6 +96,13 @@ pub(crate) struct Hub {
     runs: HashMap<u64, Box<LocalRun>>,
     /// JWT-SVIDs that were asked for, by request.
     mints: HashMap<u64, oneshot::Sender<Result<String, Refusal>>>,
+    /// Decisions that were asked for, and decisions that are to be recorded, by request.
+    decisions: HashMap<u64, decide::Decided>,
+    records: HashMap<u64, decide::Recorded>,
+    /// What owners of resources say, as far as it was told.
+    guards: Vec<Guard>,
+    /// How old what is known of permissions may be, in milliseconds; the control plane said it.
+    decision_age_ms: Option<u64>,
     /// X.509-SVIDs that were asked for.
     renewals: HashMap<BindingId, oneshot::Sender<Renewed>>,
     node_renewal: Option<oneshot::Sender<Renewed>>,
@@ -117,18 +131,15 @@ struct Held {
 impl Hub {
     pub(crate) fn new(mut parts: HubParts) -> Self {
         let served = std::mem::take(&mut parts.served);
-        let (clock, core) = match parts.inherited.take() {
-            Some(estate) => {
-                let core = Core::resume(parts.workers.clone(), estate.lease, served, estate.ends.clone());
-                (Self::clock_of(&estate), core)
-            }
-            None => (MonoClock::start(), Core::new(parts.workers.clone())),
+        let core = match parts.inherited.take() {
+            Some(estate) => Core::resume(parts.workers.clone(), estate.lease, served, estate.ends.clone()),
+            None => Core::new(parts.workers.clone()),
         };
         Self {
             core,
             marks: Marks::open(&parts.data_dir),
+            clock: parts.clock,
             parts,
-            clock,
             inputs: VecDeque::new(),
             stepping: false,
             stream: None,
@@ -139,6 +150,10 @@ impl Hub {
             starting: BTreeMap::new(),
             runs: HashMap::new(),
             mints: HashMap::new(),
+            decisions: HashMap::new(),
+            records: HashMap::new(),
+            guards: Vec::new(),
+            decision_age_ms: None,
             renewals: HashMap::new(),
             node_renewal: None,
             last_request: 0,
@@ -172,7 +187,8 @@ impl Hub {
 
     /// Whether the end has nothing left to wait for. Without a stream nobody can be told, and the leases tell it.
     fn is_at_rest(&self) -> bool {
-        self.holders.is_empty() && (self.core.is_settled() || self.core.connected().is_none())
+        let is_told = self.core.is_settled() && self.parts.workshop.judge.records().left() == 0;
+        self.holders.is_empty() && (is_told || self.core.connected().is_none())
     }
 
     fn take(&mut self, event: Event) {
@@ -187,6 +203,8 @@ impl Hub {
                 let _ = answer.send(self.holders.values().filter_map(|held| held.reins.chain()).collect());
             }
             Event::Mint { held, audience, trace, answer } => self.mint(held, audience, &trace, answer),
+            Event::Decide { asker, inquiries, trace, answer } => self.decide(asker, inquiries, &trace, answer),
+            Event::Record { batch, answer } => self.record(&batch, answer),
             Event::Run(run) => self.run(run),
             Event::HandOver(answer) => self.make_way(answer),
             Event::Shutdown => {
@@ -219,13 +237,13 @@ impl Hub {
                 Input::Exited { binding, code }
             }
             HolderEvent::StartFailed(reason) => {
-                self.holders.remove(&binding);
+                self.forget(binding);
                 self.starting.get_mut(&binding).into_iter().for_each(|part| part.fail_if(true));
                 tracing::warn!(%binding, request, reason, "a binding could not be started");
                 Input::StartFailed { binding, reason }
             }
             HolderEvent::Stopped { archive, trouble } => {
-                self.holders.remove(&binding);
+                self.forget(binding);
                 tracing::info!(%binding, request, trouble, "a binding is over");
                 Input::Stopped { binding, archive, trouble }
             }

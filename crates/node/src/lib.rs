@@ -15,6 +15,7 @@ pub mod handover;
 mod holder;
 mod hub;
 mod identity;
+mod judge;
 mod local;
 pub mod mark;
 mod meter;

@@ -1,7 +1,8 @@
 //! What the node says of itself to who watches it: its metrics, and whether it works.
 
 use crate::endpoint::{desk, listener};
-use crate::hub::{self, call};
+use crate::hub::{self, call, decide};
+use crate::judge::{self, keeper, recorder};
 use crate::meter::Meters;
 use crate::runtime::{self, process};
 use crate::{core, event, local, session, transfer};
@@ -12,11 +13,15 @@ use credence_telemetry::otlp;
 use tokio::sync::watch;
 
 /// Every limit of this crate that refuses, cuts or holds up.
-static LIMITS: [&Limit; 22] = [
+static LIMITS: [&Limit; 26] = [
     &session::OUTGOING,
     &call::CALLS,
     &hub::TOKENS,
     &hub::PROGRAMS,
+    &decide::DECISIONS,
+    &judge::DECIDE_TIME,
+    &keeper::TOLD,
+    &recorder::RECORDS,
     &event::EVENTS,
     &core::BINDINGS,
     &core::ENDS,

@@ -8,6 +8,7 @@ use credence_model::id::{ActorId, ActorRef, BindingId, ClassName, ClassRef, Dige
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::worker::WorkerKind;
+use credence_policy::inquiry::Inquiry;
 use credence_wire::node as wire;
 use credence_wire::node::{ended, from_node, unbind};
 use prost::Message as _;
@@ -42,6 +43,25 @@ pub fn from_node(message: FromNodeMessage, mark: Option<&wire::Mark>) -> from_no
 /// A binding and its epoch.
 pub(crate) fn held(held: Held) -> wire::Held {
     wire::Held { binding: held.binding.to_string(), epoch: held.epoch.0 }
+}
+
+/// A question that the control plane decides.
+pub(crate) fn question(inquiry: Inquiry) -> wire::Question {
+    let Inquiry { subject, wish } = inquiry;
+    let json = |value: &Value| if value.is_null() { Vec::new() } else { value.to_string().into_bytes() };
+    let held = Some(held(subject.held));
+    let question = wire::Question { spiffe_id: subject.spiffe_id.to_string(), held, ..wire::Question::default() };
+    match wish {
+        Some(wish) => wire::Question {
+            properties: json(&wish.properties),
+            context: json(&wish.context),
+            action: wish.action,
+            resource_type: wish.kind,
+            resource_id: wish.id,
+            ..question
+        },
+        None => question,
+    }
 }
 
 /// The answer to Hello on a stream.

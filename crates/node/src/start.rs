@@ -1,7 +1,7 @@
 //! The node's start and end: what is kept where, and in which order everything comes up.
 
 use crate::attest::{AttestError, attest};
-use crate::clock::wall;
+use crate::clock::{MonoClock, wall};
 use crate::config::Config;
 use crate::dial::Dial;
 use crate::endpoint::socket_name;
@@ -10,6 +10,7 @@ use crate::handover::{Handover, HandoverError, Inherited};
 use crate::holder::Workshop;
 use crate::hub::{Hub, HubParts};
 use crate::identity::{self, IdentityError, NodeIdentity};
+use crate::judge::Judge;
 use crate::local;
 use crate::meter::Meters;
 use crate::observe::Watched;
@@ -154,12 +155,11 @@ impl Node {
         let (driver, socket_dir) = (driver(&config)?, config.socket_dir());
         clean_sockets(&socket_dir, inherited.as_ref().map(Inherited::in_use))?;
         let local_socket = local_socket(&config, &socket_dir);
-        let (local, bindings, estate) = match inherited {
-            Some(Inherited { estate, local, bindings }) => (local.into(), bindings, Some(estate)),
-            None => (listen(&local_socket)?, Vec::new(), None),
+        let (bindings, estate, given) = match inherited {
+            Some(Inherited { estate, local, bindings }) => (bindings, Some(estate), Some(local.into())),
+            None => (Vec::new(), None, None),
         };
-        let listener =
-            local.try_clone().and_then(UnixListener::from_std).map_err(io_error("listen on", &local_socket))?;
+        let (local, listener) = listen(&local_socket, given)?;
 
         let trust_domain = identity.trust_domain();
         let (events, happening) = Events::new(&EVENTS);
@@ -168,17 +168,20 @@ impl Node {
         let (identities, identity) = watch::channel(Arc::new(identity));
         let (channels, channel) = watch::channel(None);
         let (connections, connected) = watch::channel(false);
-        let incoming_dir = config.data_dir.join(STATE_DIR);
         let export = Export::new(config.otlp.as_ref());
+        let clock = estate.as_ref().map_or_else(MonoClock::start, Hub::clock_of);
+        let mut others = JoinSet::new();
+        let (judge, told) = Judge::begin(clock, &events, connected.clone(), export.tracer(), &mut others);
         let workshop = Workshop {
             tracer: export.tracer(),
             driver: Arc::new(driver),
             socket_dir,
-            incoming_dir,
+            incoming_dir: config.data_dir.join(STATE_DIR),
             events: events.clone(),
             bundles: bundle.clone(),
             signing: signing.clone(),
             channel,
+            judge,
         };
         let meters = Meters::default();
         let mut hub = Hub::new(HubParts {
@@ -189,6 +192,8 @@ impl Node {
             signing: signings,
             connected: connections,
             meters: meters.clone(),
+            clock,
+            told,
             log_dir: config.data_dir.join(LOG_DIR),
             data_dir: config.data_dir.clone(),
             inherited: estate,
@@ -203,12 +208,11 @@ impl Node {
             events: events.clone(),
             channel: channels,
         };
-        let mut others = JoinSet::new();
         others.spawn(session.keep_open());
         others.spawn(local::serve(listener, events.clone(), export.tracer()));
         let keeper = Keeper::new(&config, identities, bundle, signing, (connected.clone(), events.clone()));
         others.spawn(keeper.keep());
-        let watched = Arc::new(Watched::new(meters, connected.clone()));
+        let watched = Watched::new(meters, connected.clone());
         let observed = Observed::begin(watched, observe, export, &config.name, &mut others);
         let (hub, name) = (tokio::spawn(hub.work(happening)), config.name);
         Ok(Self { name, socket: local_socket, local, observed, connected, events, hub, others, _lock: lock })
@@ -289,12 +293,13 @@ struct Observed {
 
 impl Observed {
     fn begin(
-        watched: Arc<Watched>,
+        watched: Watched,
         listener: Option<TcpListener>,
         export: Export,
         name: &NodeName,
         tasks: &mut JoinSet<()>,
     ) -> Self {
+        let watched = Arc::new(watched);
         let at = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         if let Some(listener) = listener {
             tasks.spawn(door::serve(listener, Arc::<Watched>::clone(&watched)));
@@ -386,8 +391,18 @@ fn local_socket(config: &Config, socket_dir: &Path) -> PathBuf {
     if is_usual { config.data_dir.join(LOCAL_SOCKET) } else { socket_dir.join(LOCAL_SOCKET) }
 }
 
+/// Listens on it, or on what was given, twice: one end accepts, the other is for the program that comes after this one.
+fn listen(
+    path: &Path,
+    given: Option<std::os::unix::net::UnixListener>,
+) -> Result<(std::os::unix::net::UnixListener, UnixListener), StartError> {
+    let local = given.map_or_else(|| listen_anew(path), Ok)?;
+    let listener = local.try_clone().and_then(UnixListener::from_std).map_err(io_error("listen on", path))?;
+    Ok((local, listener))
+}
+
 /// Listens on it; one that an earlier node left is replaced.
-fn listen(path: &Path) -> Result<std::os::unix::net::UnixListener, StartError> {
+fn listen_anew(path: &Path) -> Result<std::os::unix::net::UnixListener, StartError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("replace", path)(error)),
         _ => {}

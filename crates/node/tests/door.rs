@@ -3,7 +3,7 @@
 use crate::identity::{served, wall};
 use credence_attest::process_tree::TreeRoot;
 use credence_model::refusal::Refusal;
-use credence_node::endpoint::{Endpoint, MintJwt, Served};
+use credence_node::endpoint::{Backing, Endpoint, MintJwt, Served};
 use credence_wire::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use futures_util::FutureExt as _;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ impl Door {
         let served = watch::Sender::new(served(1));
         let root = TreeRoot::of(root).expect("it runs");
         let path = dir.path().join("s").join("id@x.sock");
-        let endpoint = Endpoint::open(&path, root, served.subscribe(), mint, wall).await.expect("it opens");
+        let endpoint = Endpoint::open(&path, root, backing(served.subscribe(), mint)).await.expect("it opens");
         Self { endpoint, served, _dir: dir }
     }
 
@@ -72,6 +72,10 @@ impl Door {
         )
         .await
     }
+}
+
+fn backing(served: watch::Receiver<Served>, mint: MintJwt) -> Backing {
+    Backing { served, mint, decide: Arc::new(|_, _| std::future::pending().boxed()), now: wall }
 }
 
 /// A mint that answers at once.

@@ -10,13 +10,14 @@ use credence_model::lineage::Lineage;
 use credence_model::permission::Permission;
 use credence_model::permission::question::Principal;
 use credence_model::state::{State, class_ref};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Where compiled policies are.
 pub type Compiled<'a> = &'a dyn Fn(&Digest) -> Option<Arc<Policies>>;
 
 /// What is known of an actor.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Brief {
     /// Which.
     pub actor: ActorRef,
@@ -32,7 +33,9 @@ pub struct Brief {
     pub spec: Arc<ClassSpec>,
     /// Digest of that.
     pub digest: Digest,
-    /// Its Cedar policies, if it has any and they are compiled.
+    /// Its Cedar policies, if it has any and they are compiled. They follow from what the revision says, and are compiled anew
+    /// by whoever is told of it.
+    #[serde(skip)]
     pub policies: Option<Arc<Policies>>,
     /// What the consent is limited to; to nothing less than the revision permits if empty.
     pub only: Vec<Permission>,
@@ -45,7 +48,7 @@ pub struct Brief {
 }
 
 /// An actor that spawned another.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Ancestor {
     /// What is known of it.
     Known(Box<Brief>),
@@ -99,6 +102,14 @@ impl Brief {
             all.push((self.digest, Arc::clone(&self.spec)));
         }
         all
+    }
+
+    /// Gives it the policies that were compiled since.
+    pub fn equip(&mut self, compiled: Compiled) {
+        self.policies = compiled(&self.digest);
+        if let Some(Ancestor::Known(parent)) = &mut self.parent {
+            parent.equip(compiled);
+        }
     }
 }
 

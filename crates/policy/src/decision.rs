@@ -34,6 +34,13 @@ pub struct Using {
     pub budgets: Vec<Take>,
 }
 
+impl Using {
+    /// Whether nothing is.
+    pub fn is_empty(&self) -> bool {
+        self.delegations.is_empty() && self.budgets.is_empty()
+    }
+}
+
 /// How much an actor has used up of a budget in the period that began then, in seconds since the Unix epoch.
 pub type Spent<'a> = &'a dyn Fn(&ActorRef, Digest, u64) -> Decimal;
 
@@ -47,15 +54,7 @@ pub fn decide(brief: &Brief, question: &Question, guards: &Guards, spent: Spent)
             decision.choose(brief, &said.allowing, question, spent);
         }
         is_caller = false;
-        of = match &brief.parent {
-            Some(Ancestor::Known(parent)) => Some(parent),
-            Some(Ancestor::Deleted(parent)) => {
-                let (actor, why) = (parent.clone(), format!("actor {parent} was deleted"));
-                decision.layers.push(Verdict { actor, layer: Layer::Standing, allowed: false, why, missing: None });
-                None
-            }
-            None => None,
-        };
+        of = decision.ancestor(brief);
     }
     decision.allowed = decision.layers.iter().all(|verdict| verdict.allowed);
     if !decision.allowed {
@@ -69,7 +68,32 @@ pub fn decide(brief: &Brief, question: &Question, guards: &Guards, spent: Spent)
     decision
 }
 
+/// Whether an actor may act at all: nothing of it or of its ancestors is over.
+pub fn standing(brief: &Brief) -> Decision {
+    let mut decision = Decision { allowed: true, layers: Vec::new(), obligations: Vec::new(), using: Using::default() };
+    let mut of = Some(brief);
+    while let Some(brief) = of {
+        decision.layers.push(layer::standing(brief).verdict);
+        of = decision.ancestor(brief);
+    }
+    decision.allowed = decision.layers.iter().all(|verdict| verdict.allowed);
+    decision
+}
+
 impl Decision {
+    /// The actor that spawned it, if there is one; one that was deleted permits nothing.
+    fn ancestor<'b>(&mut self, brief: &'b Brief) -> Option<&'b Brief> {
+        match &brief.parent {
+            Some(Ancestor::Known(parent)) => Some(parent),
+            Some(Ancestor::Deleted(parent)) => {
+                let (actor, why) = (parent.clone(), format!("actor {parent} was deleted"));
+                self.layers.push(Verdict { actor, layer: Layer::Standing, allowed: false, why, missing: None });
+                None
+            }
+            None => None,
+        }
+    }
+
     /// What denies, first the actor's own.
     pub fn denials(&self) -> impl Iterator<Item = &Verdict> {
         self.layers.iter().filter(|verdict| !verdict.allowed)

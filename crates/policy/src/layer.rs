@@ -74,7 +74,7 @@ pub(crate) fn all<'a>(brief: &'a Brief, question: &Question, guards: &'a Guards,
     said
 }
 
-fn standing(brief: &Brief) -> Said<'_> {
+pub(crate) fn standing(brief: &Brief) -> Said<'_> {
     match &brief.barred {
         None => allow(brief, Layer::Standing, format!("actor {} may act", brief.actor), Vec::new()),
         Some(why) => deny(brief, Layer::Standing, why.clone(), None),

@@ -12,12 +12,15 @@
 //! INVARIANT: for every policy that compiles, the judgement is the one that Cedar comes to. Where a request says something of
 //! another type than was declared, it is an error instead: Cedar would not see that something was said at all.
 
+pub mod asked;
 pub mod brief;
 pub mod cedar;
 pub mod decision;
 pub mod evaluate;
 mod expression;
 mod grant;
+pub mod inquiry;
+pub mod judged;
 mod layer;
 pub mod policies;
 pub mod verdict;

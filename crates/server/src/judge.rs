@@ -4,77 +4,22 @@ use crate::app::App;
 use crate::compiled::CompiledPolicies;
 use credence_model::caller::Caller;
 use credence_model::class::ClassSpec;
-use credence_model::command::{Command, Request};
-use credence_model::decided::{Decided, Said, WHY_BYTES_MAX};
-use credence_model::id::{ActorRef, ClassRef, DecisionId, Digest, ID_ENTROPY_BYTES};
-use credence_model::permission::question::{Facts, Question};
-use credence_model::permission::target::{Name, Resource};
+use credence_model::command::{Command, Held, Request};
+use credence_model::id::{ActorRef, ClassRef, DecisionId, Digest, ID_ENTROPY_BYTES, NodeName};
 use credence_model::refusal::{Kind, Refusal};
+use credence_model::spiffe_id::SpiffeId;
 use credence_model::state::State;
 use credence_model::time::Timestamp;
+use credence_model::verify::verify;
+use credence_policy::asked::Asked;
 use credence_policy::brief::Brief;
-use credence_policy::decision::{Decision, decide};
-use credence_policy::verdict::Verdict;
-use serde_json::Value;
+use credence_policy::decision::{self, Decision, decide};
+use credence_policy::inquiry::{Answer, Inquiry, Subject, Wish, may_not_decide};
+use credence_policy::judged::Judged;
 use std::sync::Arc;
 
 /// How often a question is decided anew because somebody else used up meanwhile what it was to use.
 const TRIES: usize = 3;
-/// Longest context of a question, in bytes of its canonical JSON.
-pub const CONTEXT_BYTES_MAX: usize = 64 * 1024;
-
-/// What is asked of an actor.
-#[derive(Debug, Clone)]
-pub(crate) struct Asked {
-    pub(crate) actor: ActorRef,
-    /// The class that it has to be of, if that was said.
-    pub(crate) class: Option<ClassRef>,
-    pub(crate) action: Name,
-    pub(crate) resource: Resource,
-    pub(crate) properties: Facts,
-    pub(crate) context: Facts,
-    /// Of all that the request said.
-    pub(crate) digest: Digest,
-}
-
-/// What came of it.
-#[derive(Debug, Clone)]
-pub(crate) struct Judged {
-    pub(crate) id: DecisionId,
-    pub(crate) brief: Brief,
-    pub(crate) decision: Decision,
-}
-
-impl Asked {
-    /// Reads a question. What is no name, and what is too large, is refused before anything is decided.
-    pub(crate) fn read(
-        actor: ActorRef,
-        action: &str,
-        (kind, id): (&str, &str),
-        (properties, context): (&Value, &Value),
-    ) -> Result<Self, Refusal> {
-        let malformed = |field: &str, error: String| Refusal::new(Kind::Malformed, error).field(field);
-        let facts = |field: &str, value: &Value| match value {
-            Value::Null => Ok(Facts::default()),
-            value => Facts::read(value).map_err(|error| malformed(field, error.to_string())),
-        };
-        let kind = Name::parse(kind).map_err(|error| malformed("resource.type", error.to_string()))?;
-        let said = credence_model::canonical_json::write(&serde_json::json!([properties, context]));
-        if said.len() > CONTEXT_BYTES_MAX {
-            return Err(malformed("context", format!("longer than {CONTEXT_BYTES_MAX} bytes")));
-        }
-        Ok(Self {
-            actor,
-            class: None,
-            action: Name::parse(action).map_err(|error| malformed("action.name", error.to_string()))?,
-            resource: Resource::new(kind, id).map_err(|error| malformed("resource.id", error.to_string()))?,
-            properties: facts("resource.properties", properties)?,
-            context: facts("context", context)?,
-            digest: Digest::of(said.as_bytes()),
-        })
-    }
-}
-
 /// Decides, and changes nothing.
 pub(crate) async fn consider(app: &App, asked: Asked) -> Result<Judged, Refusal> {
     let now = app.clock.now();
@@ -85,7 +30,7 @@ pub(crate) async fn consider(app: &App, asked: Asked) -> Result<Judged, Refusal>
         let (asked, compiled) = (asked.clone(), app.policies.clone());
         let look = move |state: &State| look(state, asked, &compiled, now);
         match app.cell.read(look).await?? {
-            Looked::Decided(brief, decision) => return Ok(Judged { id, brief: *brief, decision }),
+            Looked::Decided(brief, decision) => return Ok(Judged { id, brief, decision }),
             Looked::Uncompiled(all) => {
                 for (digest, spec) in all {
                     app.policies.compile(digest, spec).await?;
@@ -98,7 +43,7 @@ pub(crate) async fn consider(app: &App, asked: Asked) -> Result<Judged, Refusal>
 
 /// What one look at the registry comes to.
 enum Looked {
-    Decided(Box<Brief>, Decision),
+    Decided(Arc<Brief>, Decision),
     /// Policies that have to be compiled first.
     Uncompiled(Vec<(Digest, Arc<ClassSpec>)>),
 }
@@ -107,16 +52,16 @@ fn look(state: &State, asked: Asked, compiled: &CompiledPolicies, now: Timestamp
     if let Some(hold) = &state.hold {
         return Err(hold.refusal());
     }
-    let Asked { actor, class, action, resource, properties, context, .. } = asked;
-    let brief = Brief::of(state, &actor, &|digest| compiled.of(digest));
-    let brief = brief.filter(|brief| class.is_none_or(|class| class == brief.class));
+    let Asked { actor, class, .. } = &asked;
+    let brief = Brief::of(state, actor, &|digest| compiled.of(digest));
+    let brief = brief.filter(|brief| class.as_ref().is_none_or(|class| *class == brief.class));
     let unknown = || Refusal::new(Kind::NotFound, format!("there is no actor {actor}")).field("subject.id");
-    let brief = Box::new(brief.ok_or_else(unknown)?);
+    let brief = Arc::new(brief.ok_or_else(unknown)?);
     let uncompiled = brief.uncompiled();
     if !uncompiled.is_empty() {
         return Ok(Looked::Uncompiled(uncompiled));
     }
-    let question = Question { action, resource, context, properties, at: now };
+    let question = asked.question(now);
     let spent = |actor: &ActorRef, budget, since| state.budgets.taken(actor, budget, since);
     let decision = decide(&brief, &question, &state.guards, &spent);
     Ok(Looked::Decided(brief, decision))
@@ -126,9 +71,9 @@ fn look(state: &State, asked: Asked, compiled: &CompiledPolicies, now: Timestamp
 pub(crate) async fn judge(app: &App, caller: &Caller, asked: &Asked) -> Result<Judged, Refusal> {
     for _ in 0..TRIES {
         let judged = consider(app, asked.clone()).await?;
-        let decided = is_recorded(&judged).then(|| Box::new(told(&judged, asked)));
+        let decided = judged.is_recorded().then(|| Box::new(judged.told(asked)));
         let using = judged.decision.using.clone();
-        if decided.is_none() && using.delegations.is_empty() && using.budgets.is_empty() {
+        if decided.is_none() && using.is_empty() {
             return Ok(judged);
         }
         let (actor, delegations, budgets) = (asked.actor.clone(), using.delegations, using.budgets);
@@ -144,41 +89,79 @@ pub(crate) async fn judge(app: &App, caller: &Caller, asked: &Asked) -> Result<J
     Err(Refusal::new(Kind::Unavailable, message).retry_after_ms(100))
 }
 
-/// Denials always are, and what has to be logged; of others as many as the class says.
-fn is_recorded(judged: &Judged) -> bool {
-    let Judged { id, brief, decision } = judged;
-    let one_in = u128::from(brief.spec.permissions.record.allowed_one_in.max(1));
-    !decision.allowed || decision.obligations.iter().any(|duty| duty == "log") || id.number().is_multiple_of(one_in)
+/// The actor that a node speaks for: the one that it holds in this binding.
+pub(crate) async fn holder(app: &App, node: &NodeName, held: Held) -> Result<ActorRef, Refusal> {
+    let name = node.clone();
+    let look = move |state: &State| {
+        let actor = state.actors.active(state.bindings.get(&held.binding)?)?;
+        let is_held = actor.live_binding().is_some_and(|live| live.epoch == held.epoch && live.node == name);
+        is_held.then(|| actor.actor.clone())
+    };
+    let unknown = || Refusal::new(Kind::Stale, format!("node {node} holds no binding {}", held.binding));
+    app.cell.read(look).await?.ok_or_else(unknown)
 }
 
-fn told(judged: &Judged, asked: &Asked) -> Decided {
-    let Judged { id, brief, decision } = judged;
-    Decided {
-        id: *id,
-        actor: asked.actor.clone(),
-        class: brief.class.clone(),
-        revision: brief.revision,
-        action: asked.action.to_string(),
-        resource: asked.resource.to_string(),
-        context: asked.digest,
-        allowed: decision.allowed,
-        verdicts: decision.layers.iter().map(said).collect(),
-        obligations: decision.obligations.clone(),
+/// Decides what an actor asks about others, of whose class its own has to let it (the action `decide`), and about itself. What
+/// is used up is taken only if all of it is allowed.
+pub(crate) async fn answer_all(app: &App, asker: &ActorRef, inquiries: Vec<Inquiry>) -> Result<Vec<Answer>, Refusal> {
+    let mut asked = Vec::with_capacity(inquiries.len());
+    for Inquiry { subject, wish } in inquiries {
+        let (actor, class) = live(app, subject).await?;
+        may_ask(app, asker, &actor, &class).await?;
+        asked.push(match wish {
+            Some(wish) => Ok(wish.read(actor)?),
+            None => Err(actor),
+        });
+    }
+    let caller = Caller::Svid { id: spiffe_id(app, asker).await? };
+    let mut considered = Vec::with_capacity(asked.len());
+    for asked in &asked {
+        considered.push(match asked {
+            Ok(asked) => Answer::of(&consider(app, asked.clone()).await?, 0),
+            Err(actor) => standing(app, actor).await?,
+        });
+    }
+    let all = considered.iter().all(|answer| answer.allowed);
+    for (answer, asked) in considered.iter_mut().zip(&asked) {
+        // What is allowed beside something that is denied is not done, and so neither used up nor recorded.
+        if let (Ok(asked), true) = (asked, all || !answer.allowed) {
+            *answer = Answer::of(&judge(app, &caller, asked).await?, 0);
+        }
+    }
+    Ok(considered)
+}
+
+/// Whoever is asked about acts in its live binding.
+async fn live(app: &App, subject: Subject) -> Result<(ActorRef, ClassRef), Refusal> {
+    let Subject { spiffe_id, held } = subject;
+    let (id, now) = (spiffe_id.clone(), app.clock.now());
+    let verdict = app.cell.read(move |state| verify(state, &id, held.epoch, held.binding, now)).await?;
+    match (verdict.live, verdict.actor, verdict.class) {
+        (true, Some(actor), Some(class)) => Ok((actor, class)),
+        _ => {
+            let message = format!("the identity {spiffe_id} is not live: {}", verdict.reason);
+            Err(Refusal::new(Kind::Stale, message))
+        }
     }
 }
 
-fn said(verdict: &Verdict) -> Said {
-    let missing = verdict.missing.as_ref();
-    Said {
-        actor: verdict.actor.clone(),
-        layer: verdict.layer.to_string(),
-        allowed: verdict.allowed,
-        why: cut(&verdict.why),
-        missing: missing.map(|missing| format!("`{}`, from {}", missing.permission, missing.who)),
+/// Whether an actor may have decisions made about another. About itself it always may.
+pub(crate) async fn may_ask(app: &App, asker: &ActorRef, about: &ActorRef, class: &ClassRef) -> Result<(), Refusal> {
+    if asker == about {
+        return Ok(());
     }
+    let judged = consider(app, Wish::to_decide(class).read(asker.clone())?).await?;
+    may_not_decide(asker, class, &judged.decision).map_or(Ok(()), Err)
 }
 
-fn cut(text: &str) -> String {
-    let end = (0..=WHY_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-    text.get(..end).unwrap_or_default().to_owned()
+async fn standing(app: &App, actor: &ActorRef) -> Result<Answer, Refusal> {
+    let (name, unknown) = (actor.clone(), || Refusal::new(Kind::NotFound, format!("there is no actor {actor}")));
+    let brief = app.cell.read(move |state| Brief::of(state, &name, &|_| None)).await?.ok_or_else(unknown)?;
+    Ok(Answer::about(&brief, decision::standing(&brief), 0))
+}
+
+async fn spiffe_id(app: &App, actor: &ActorRef) -> Result<SpiffeId, Refusal> {
+    let (name, unknown) = (actor.clone(), || Refusal::new(Kind::NotFound, format!("there is no actor {actor}")));
+    let found = app.cell.read(move |state| state.actors.get(&name).map(|found| state.spiffe_id(&found))).await?;
+    found.ok_or_else(unknown)
 }

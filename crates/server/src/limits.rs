@@ -45,6 +45,10 @@ pub const REPORTS_WAITING_MAX: usize = 128;
 /// After so many leases without a word the stream is over: the node is gone, whatever TCP thinks.
 pub const SILENT_LEASES: u64 = 2;
 
+/// How old what a node knows of its actors' permissions may be when it decides by itself, in milliseconds: two heartbeats, and a
+/// little.
+pub const DECISION_AGE_MS_MAX: u64 = 5_000;
+
 /// All connections of a kind of peer are taken.
 pub(crate) static CONNECTIONS: Limit =
     Limit::new("connections", CONNECTIONS_MAX as u64, "connections of nodes, workloads or administrators", CLOSED);

@@ -12,6 +12,8 @@
 mod bad_input;
 #[path = "suite/control.rs"]
 mod control;
+#[path = "suite/decide.rs"]
+mod decide;
 #[path = "suite/directory.rs"]
 mod directory;
 #[path = "suite/disk.rs"]

@@ -26,7 +26,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         "credence-server",
         &["control", "journal", "issuer", "attest", "credential", "policy", "model", "telemetry", "wire"],
     ),
-    ("credence-node", &["attest", "credential", "model", "telemetry", "wire"]),
+    // The policy, because it decides about the actors that it holds.
+    ("credence-node", &["attest", "credential", "policy", "model", "telemetry", "wire"]),
     (
         "credence",
         &[

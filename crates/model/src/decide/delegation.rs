@@ -11,7 +11,7 @@ use crate::delegation::{
     Delegation, Grantee, Grantor, PER_GRANTOR_MAX, REMEMBERED_PER_GRANTOR_MAX, REMEMBERED_SECS, Terms,
 };
 use crate::event::{Event, PermissionEvent};
-use crate::id::{ActorRef, DelegationId};
+use crate::id::{ActorRef, DelegationId, NodeName};
 use crate::refusal::{Kind, Refusal};
 use crate::state::{State, class_ref};
 use crate::time::Timestamp;
@@ -160,18 +160,31 @@ pub(super) fn take(
             return Err(Refusal::new(Kind::Denied, format!("the budget of {actor} is used up")));
         }
     }
-    let mut events = Vec::new();
-    if let Some(decided) = decided {
-        if decided.verdicts.len() > VERDICTS_MAX || decided.verdicts.iter().any(|said| said.why.len() > WHY_BYTES_MAX) {
-            return Err(Refusal::new(Kind::Bug, "a decision is told in more words than are recorded"));
-        }
-        events.push(Event::Permission(PermissionEvent::Decided { decided: Box::new(decided.clone()) }));
-    }
+    let mut events: Vec<_> = decided.map(recorded).transpose()?.into_iter().collect();
     if !delegations.is_empty() || !budgets.is_empty() {
         let (delegations, budgets) = (delegations.to_vec(), budgets.iter().map(|take| take.taken.clone()).collect());
         events.push(Event::Permission(PermissionEvent::Used { actor: actor.clone(), delegations, budgets }));
     }
     Ok(Decision::done(events))
+}
+
+/// Records what a node decided. INVARIANT: it speaks for actors that it holds, or held last; what it says of others is left out.
+pub(super) fn record(state: &State, node: &NodeName, decided: &[Decided]) -> Result<Decision, Refusal> {
+    let is_its = |decided: &&Decided| match state.actors.get(&decided.actor) {
+        Some(actor) => {
+            let holds = actor.binding.as_ref().is_some_and(|held| held.node == *node);
+            holds || actor.last.as_ref().is_some_and(|(_, last)| last == node)
+        }
+        None => false,
+    };
+    Ok(Decision::done(decided.iter().filter(is_its).map(recorded).collect::<Result<_, _>>()?))
+}
+
+fn recorded(decided: &Decided) -> Result<Event, Refusal> {
+    if decided.verdicts.len() > VERDICTS_MAX || decided.verdicts.iter().any(|said| said.why.len() > WHY_BYTES_MAX) {
+        return Err(Refusal::new(Kind::Malformed, "a decision is told in more words than are recorded"));
+    }
+    Ok(Event::Permission(PermissionEvent::Decided { decided: Box::new(decided.clone()) }))
 }
 
 /// What nobody needs to remember any more.

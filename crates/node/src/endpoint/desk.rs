@@ -1,14 +1,15 @@
 //! What every request of an endpoint is answered from.
 
-use crate::endpoint::MintJwt;
 use crate::endpoint::presence::{Live, Presence};
+use crate::endpoint::{Backing, Decide, MintJwt};
 use credence_model::command::{AUDIENCE_BYTES_MAX, AUDIENCES_MAX};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::time::Timestamp;
+use credence_policy::inquiry::{Answer, Inquiry};
 use credence_telemetry::limit::Limit;
 use credence_telemetry::trace::TraceContext;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Most JWT-SVIDs of one actor that are being minted at once; further requests wait.
 const MINTS_MAX: usize = 32;
@@ -25,13 +26,15 @@ pub(crate) static MINT_TIME: Limit =
 pub(super) struct Desk {
     presence: Presence,
     mint: MintJwt,
+    decide: Decide,
     now: fn() -> Timestamp,
     minting: Semaphore,
 }
 
 impl Desk {
-    pub(super) fn new(presence: Presence, mint: MintJwt, now: fn() -> Timestamp) -> Self {
-        Self { presence, mint, now, minting: Semaphore::new(MINTS_MAX) }
+    pub(super) fn new(backing: Backing, closed: watch::Receiver<bool>) -> Self {
+        let Backing { served, mint, decide, now } = backing;
+        Self { presence: Presence::new(served, closed), mint, decide, now, minting: Semaphore::new(MINTS_MAX) }
     }
 
     /// A view of its own for whoever waits for changes.
@@ -67,6 +70,23 @@ impl Desk {
         }?;
         self.live()?;
         Ok(minted)
+    }
+
+    #[expect(dead_code, reason = "external authorization will ask it")]
+    /// Has questions decided in the name of the actor. Nobody is answered if the binding ends meanwhile.
+    pub(super) async fn decide(
+        &self,
+        inquiries: Vec<Inquiry>,
+        said: Option<TraceContext>,
+    ) -> Result<Vec<Answer>, Refusal> {
+        let mut presence = self.presence();
+        presence.live()?;
+        let answers = tokio::select! {
+            answers = (self.decide)(inquiries, said) => answers,
+            ended = presence.ended() => Err(ended),
+        }?;
+        self.live()?;
+        Ok(answers)
     }
 }
 

@@ -69,7 +69,10 @@ impl Hub {
     }
 
     fn is_steady(&self) -> bool {
-        self.core.is_steady() && self.holders.len() == self.core.len() && self.holders.values().all(|held| held.started)
+        self.parts.workshop.judge.records().left() == 0
+            && self.core.is_steady()
+            && self.holders.len() == self.core.len()
+            && self.holders.values().all(|held| held.started)
     }
 
     fn begin_to_leave(&mut self) {
@@ -116,6 +119,7 @@ impl Hub {
                 let rejoin = tree.is_none().then_some(rejoin);
                 let reins = adopt(Arc::clone(&self.parts.workshop), notice, identity, (root, socket, tree), rejoined);
                 let held = Held { actor, root: Some(root), reins, running: None, started: true, request: None, rejoin };
+                self.parts.workshop.judge.known.serve(binding, held.reins.served());
                 self.holders.insert(binding, held);
             }
             Err(reason) => {

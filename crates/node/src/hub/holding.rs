@@ -26,6 +26,12 @@ impl Hub {
         }
     }
 
+    /// Nothing is left of a binding.
+    pub(super) fn forget(&mut self, binding: BindingId) {
+        self.holders.remove(&binding);
+        self.parts.workshop.judge.known.end(binding);
+    }
+
     /// From the order to hold a binding until it is reported to run is a part of whatever request led to it.
     pub(super) fn trace_start(&mut self, notice: &BindNotice, said: Option<TraceContext>) {
         if self.parts.workshop.tracer.is_off() {
@@ -76,10 +82,12 @@ impl Hub {
                 let trace = self.starting.get(&binding).map(Span::trace).unwrap_or_default();
                 let reins = span.in_scope(|| hold(Arc::clone(&self.parts.workshop), notice, identity, tenant, trace));
                 let held = Held { actor, root, reins, running: None, started: false, request, rejoin: None };
+                self.parts.workshop.judge.known.serve(binding, held.reins.served());
                 self.holders.insert(binding, held);
             }
             Err(reason) => {
                 tracing::error!(%binding, request, reason, "a binding cannot be held");
+                self.forget(binding);
                 if let Tenant::Process(run) = tenant {
                     refuse(&run, Refusal::new(Kind::Unavailable, reason.clone()));
                 }
@@ -105,6 +113,7 @@ impl Hub {
         if let Some(held) = self.holders.get(&binding) {
             held.reins.stop(mode);
         } else if self.unclaimed.remove(&binding).is_some() {
+            self.forget(binding);
             self.step(Input::Stopped { binding, archive: None, trouble: None });
         }
     }

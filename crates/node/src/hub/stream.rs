@@ -11,6 +11,7 @@ use crate::signing::Signing;
 use credence_model::command::Held;
 use credence_model::id::{BindingId, Digest};
 use credence_model::refusal::{Kind, Refusal};
+use credence_model::time::Timestamp;
 use credence_telemetry::span::Trace;
 use credence_telemetry::trace::TraceContext;
 use credence_wire::node as wire;
@@ -65,12 +66,15 @@ impl Hub {
             to_node::Message::HeartbeatAck(ack) => {
                 self.marks.keep(ack.mark);
                 self.step(Input::HeartbeatAck { stream, number: ack.number });
+                let as_of = self.core.lease().map(|(_, sent)| sent);
+                self.completed(stream, as_of, Timestamp(ack.now_ms));
             }
             to_node::Message::Bind(mut bind) => {
                 self.marks.take(bind.mark.take());
                 let bind = Box::new(protocol::bind(bind)?);
                 self.claim(&bind);
                 self.note_request(bind.binding, said);
+                self.parts.workshop.judge.known.begin(bind.binding);
                 self.trace_start(&bind, said);
                 self.step(Input::Bind { stream, bind });
             }
@@ -96,6 +100,10 @@ impl Hub {
             to_node::Message::KeysWanted(wanted) => {
                 self.offer_keys(usize::try_from(wanted.count).unwrap_or(OFFER_KEYS_MAX));
             }
+            to_node::Message::Brief(brief) => self.briefed(stream, &brief)?,
+            to_node::Message::Guards(guards) => self.guarded(stream, &guards)?,
+            to_node::Message::Decisions(decisions) => self.decided(decisions)?,
+            to_node::Message::Recorded(recorded) => self.recorded(recorded),
             to_node::Message::Call(call) => self.called(call),
             to_node::Message::Refused(refused) => {
                 tracing::warn!(refusal = %protocol::refusal(refused), "the control plane refused a report");
@@ -113,7 +121,8 @@ impl Hub {
             self.take_bundle(bundle)?;
         }
         let input = protocol::welcome(stream, &welcome)?;
-        let wire::Welcome { session, lease_ms, reservoir_keys, mark, .. } = welcome;
+        let wire::Welcome { session, lease_ms, reservoir_keys, mark, decision_age_ms, .. } = welcome;
+        self.decision_age_ms = Some(decision_age_ms);
         self.marks.keep(mark);
         self.step(input);
         self.parts.meters.welcomed();
@@ -258,7 +267,7 @@ impl Hub {
         self.send_traced(message, &Trace::default())
     }
 
-    fn send_traced(&mut self, message: from_node::Message, trace: &Trace) -> Result<(), Refusal> {
+    pub(super) fn send_traced(&mut self, message: from_node::Message, trace: &Trace) -> Result<(), Refusal> {
         let Some(number) = self.stream.as_ref().map(|open| open.number) else { return Err(away()) };
         self.send_on(number, message, trace);
         // It was cut if it did not take this.
@@ -293,6 +302,11 @@ impl Hub {
             // Whoever asked may have gone away.
             let _ = mint.send(Err(away()));
         }
+        for (_, decision) in self.decisions.drain() {
+            // Whoever asked may have gone away.
+            let _ = decision.send(Err(away()));
+        }
+        self.records.clear();
         self.renewals.clear();
         self.node_renewal = None;
         self.runs.drain().for_each(|(_, run)| refuse(&run, away()));

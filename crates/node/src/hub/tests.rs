@@ -1,7 +1,7 @@
 use super::call::CALLS_MAX;
 use super::{ASKED_MAX, Hub};
 use crate::event::{Event, LocalRun, RunNotice, StreamEvent};
-use crate::fixture::{TRUST_DOMAIN, held, hits, parts};
+use crate::fixture::{TOLD_ROOM, TRUST_DOMAIN, held, hits, parts};
 use credence_attest::process_tree::{TreeRoot, peer_of};
 use credence_model::refusal::{Kind, Refusal};
 use credence_telemetry::span::{Span, Trace};
@@ -97,6 +97,34 @@ async fn so_many_tokens_are_asked_of_the_server_at_once_and_whoever_comes_then_i
     assert!(last.as_ref().is_err_and(is_for_later), "{last:?}");
     assert!(answers.iter_mut().all(|answer| answer.try_recv().is_err()), "the others wait");
     assert!(hits("server_tokens") > before);
+}
+
+#[tokio::test]
+async fn so_many_decisions_are_asked_of_the_server_at_once_and_whoever_comes_then_is_to_come_again() {
+    let mut node = Welcomed::with_room(2 * ASKED_MAX);
+    let before = hits("server_decisions");
+    let mut answers = Vec::new();
+    for _ in 0..=ASKED_MAX {
+        let (answer, answered) = oneshot::channel();
+        node.hub.take(Event::Decide { asker: held(1), inquiries: Vec::new(), trace: Trace::default(), answer });
+        answers.push(answered);
+    }
+    let last = answers.pop().expect("one").await.expect("it was answered");
+    assert!(last.as_ref().is_err_and(is_for_later), "{last:?}");
+    assert!(answers.iter_mut().all(|answer| answer.try_recv().is_err()), "the others wait");
+    assert!(hits("server_decisions") > before);
+}
+
+#[tokio::test]
+async fn a_stream_that_tells_more_of_permissions_than_is_kept_is_cut() {
+    let mut node = Welcomed::with_room(8);
+    let before = hits("permissions_told");
+    let brief = wire::Brief { binding: held(1).binding.to_string(), brief: Vec::new() };
+    for _ in 0..=TOLD_ROOM {
+        node.hear(to_node::Message::Brief(brief.clone()));
+    }
+    assert!(node.is_cut.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed), "it goes on");
+    assert!(hits("permissions_told") > before);
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ fn check(name: &str, table: &str) {
 }
 
 /// Where each limit is reached: file and test. The test names the limit, because it asserts that its counter rose.
-const REACHED: [(&str, &str, &str); 25] = [
+const REACHED: [(&str, &str, &str); 29] = [
     ("server_messages", "crates/node/src/hub/tests.rs", "a_stream_that_is_not_read_is_cut"),
     (
         "server_questions",
@@ -66,6 +66,22 @@ const REACHED: [(&str, &str, &str); 25] = [
         "server_programs",
         "crates/node/src/hub/tests.rs",
         "so_many_programs_wait_for_their_binding_at_once_and_whoever_comes_then_is_to_come_again",
+    ),
+    (
+        "server_decisions",
+        "crates/node/src/hub/tests.rs",
+        "so_many_decisions_are_asked_of_the_server_at_once_and_whoever_comes_then_is_to_come_again",
+    ),
+    ("permissions_told", "crates/node/src/hub/tests.rs", "a_stream_that_tells_more_of_permissions_than_is_kept_is_cut"),
+    (
+        "decisions_to_record",
+        "crates/node/src/judge/tests.rs",
+        "what_has_to_be_recorded_is_not_answered_when_there_is_no_room_for_it",
+    ),
+    (
+        "server_decision_time",
+        "crates/node/src/judge/tests.rs",
+        "a_control_plane_that_does_not_decide_is_not_waited_for_without_end",
     ),
     ("hub_events", "crates/node/src/hub/tests.rs", "whoever_has_an_event_for_a_hub_that_does_not_keep_up_waits"),
     ("node_bindings", "crates/node/src/core/tests/limits.rs", "a_node_that_holds_as_many_bindings_as_it_may_says_so"),

@@ -5,7 +5,7 @@
 
 use super::decision::VerdictsView;
 use crate::app::App;
-use crate::judge::{Asked, Judged, judge};
+use crate::judge::judge;
 use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
 use credence_model::caller::Caller;
@@ -13,6 +13,8 @@ use credence_model::id::{ActorRef, ClassRef};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::template::Named;
+use credence_policy::asked::Asked;
+use credence_policy::judged::Judged;
 use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! Decisions for people: whether an actor could do something, what it may do at all, and why something was decided.
 
 use super::text::Text;
-use crate::judge::{Asked, Judged, consider};
+use crate::judge::consider;
 use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
 use credence_model::decided::Decided;
@@ -10,8 +10,10 @@ use credence_model::id::{ActorRef, ClassRef, DecisionId};
 use credence_model::permission::Permission;
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::time::Timestamp;
+use credence_policy::asked::Asked;
 use credence_policy::brief::{Ancestor, Brief};
 use credence_policy::decision::changes_at;
+use credence_policy::judged::Judged;
 use credence_policy::verdict::Verdict;
 use http::Method;
 use schemars::JsonSchema;

@@ -141,7 +141,16 @@ impl Node {
     pub(crate) async fn open_silently(&self, house: &House) -> Line {
         let (to, outgoing) = mpsc::channel(64);
         let from = self.client(house).await.connect(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
-        Line { to, from, keys: HashMap::new(), welcome: None, mark: None, beats: 0 }
+        Line {
+            to,
+            from,
+            keys: HashMap::new(),
+            welcome: None,
+            mark: None,
+            beats: 0,
+            briefs: HashMap::new(),
+            guards: Vec::new(),
+        }
     }
 }
 
@@ -154,6 +163,10 @@ pub(crate) struct Line {
     from: Streaming<ToNode>,
     keys: HashMap<Digest, KeyPair>,
     beats: u64,
+    /// What it was told of permissions, by binding.
+    briefs: HashMap<String, Vec<u8>>,
+    /// What owners of resources say to all actors.
+    pub(crate) guards: Vec<Vec<u8>>,
 }
 
 impl Line {
@@ -176,8 +189,13 @@ impl Line {
     }
 
     async fn next(&mut self) -> Result<to_node::Message, Status> {
-        let message = tokio::time::timeout(PATIENCE, self.from.message()).await.expect("nothing was said");
-        let message = message?.expect("the stream is over").message.expect("a known message");
+        let message = loop {
+            match self.next_of_all().await? {
+                to_node::Message::Brief(brief) => drop(self.briefs.insert(brief.binding, brief.brief)),
+                to_node::Message::Guards(guards) => self.guards = guards.guards,
+                message => break message,
+            }
+        };
         let mark = match &message {
             to_node::Message::Welcome(welcome) => welcome.mark.clone(),
             to_node::Message::HeartbeatAck(ack) => ack.mark.clone(),
@@ -186,6 +204,16 @@ impl Line {
         };
         self.mark = mark.or(self.mark.take());
         Ok(message)
+    }
+
+    async fn next_of_all(&mut self) -> Result<to_node::Message, Status> {
+        let message = tokio::time::timeout(PATIENCE, self.from.message()).await.expect("nothing was said");
+        Ok(message?.expect("the stream is over").message.expect("a known message"))
+    }
+
+    /// What the node knows of what the actor of a binding may do.
+    pub(crate) fn brief(&self, bind: &Bind) -> Value {
+        serde_json::from_slice(&self.briefs[&bind.binding]).unwrap()
     }
 
     /// The next message with what it says of the request that led to it.

@@ -8,7 +8,7 @@ use credence_model::id::{BindingId, Digest, Epoch};
 use credence_model::order::{Claims, RevisionClaim};
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::time::Timestamp;
-use credence_node::endpoint::{Endpoint, Identity, Served};
+use credence_node::endpoint::{Backing, Endpoint, Identity, Served};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use tokio::runtime::Runtime;
@@ -39,7 +39,9 @@ static HOUSE: LazyLock<House> = LazyLock::new(|| {
     let root = TreeRoot::of(std::process::id()).expect("this process");
     let mint: credence_node::endpoint::MintJwt =
         Arc::new(|_, _| Box::pin(std::future::ready(Ok(TOKEN.trim_end().to_owned()))));
-    let opening = Endpoint::open(&socket, root, served.subscribe(), mint, || NOW);
+    let decide: credence_node::endpoint::Decide = Arc::new(|_, _| Box::pin(std::future::ready(Ok(Vec::new()))));
+    let backing = Backing { served: served.subscribe(), mint, decide, now: || NOW };
+    let opening = Endpoint::open(&socket, root, backing);
     let endpoint = runtime.block_on(opening).expect("an endpoint");
     House { runtime, socket, _endpoint: endpoint, _served: served, _dir: dir }
 });

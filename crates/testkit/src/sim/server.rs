@@ -384,6 +384,6 @@ fn order(directive: &Directive) -> Option<Signed> {
         Directive::Bind(bind) => Some(Signed::x509(&bind.order)),
         Directive::X509 { order, .. } | Directive::NodeSvid { order, .. } => Some(Signed::x509(order)),
         Directive::Jwt { order, .. } => Some(Signed::jwt(order)),
-        Directive::Unbind { .. } | Directive::EndSessions { .. } => None,
+        Directive::Unbind { .. } | Directive::Reconsider { .. } | Directive::EndSessions { .. } => None,
     }
 }

@@ -48,7 +48,7 @@ pub struct FromNode {
     pub traceparent: ::prost::alloc::string::String,
     #[prost(
         oneof = "from_node::Message",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
     )]
     pub message: ::core::option::Option<from_node::Message>,
 }
@@ -80,6 +80,10 @@ pub mod from_node {
         Leaving(super::Leaving),
         #[prost(message, tag = "12")]
         BundleHeld(super::BundleHeld),
+        #[prost(message, tag = "13")]
+        Decide(super::Decide),
+        #[prost(message, tag = "14")]
+        Record(super::Record),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -88,7 +92,10 @@ pub struct ToNode {
     /// traces only: nothing is decided by it.
     #[prost(string, tag = "15")]
     pub traceparent: ::prost::alloc::string::String,
-    #[prost(oneof = "to_node::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(
+        oneof = "to_node::Message",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17"
+    )]
     pub message: ::core::option::Option<to_node::Message>,
 }
 /// Nested message and enum types in `ToNode`.
@@ -119,6 +126,14 @@ pub mod to_node {
         Call(super::Call),
         #[prost(message, tag = "12")]
         Refused(super::Refused),
+        #[prost(message, tag = "13")]
+        Brief(super::Brief),
+        #[prost(message, tag = "14")]
+        Decisions(super::Decisions),
+        #[prost(message, tag = "16")]
+        Recorded(super::Recorded),
+        #[prost(message, tag = "17")]
+        Guards(super::Guards),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -179,6 +194,9 @@ pub struct Welcome {
     pub bundle: ::core::option::Option<Bundle>,
     #[prost(message, optional, tag = "8")]
     pub mark: ::core::option::Option<Mark>,
+    /// How old what the node knows of its actors' permissions may be when it decides by itself.
+    #[prost(uint64, tag = "9")]
+    pub decision_age_ms: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Heartbeat {
@@ -196,6 +214,9 @@ pub struct HeartbeatAck {
     pub number: u64,
     #[prost(message, optional, tag = "2")]
     pub mark: ::core::option::Option<Mark>,
+    /// The control plane's time then. What it had recorded until then about permissions was sent before this message.
+    #[prost(uint64, tag = "3")]
+    pub now_ms: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct KeyOffer {
@@ -521,6 +542,84 @@ pub struct ReadArchiveRequest {
     pub epoch: u64,
     #[prost(bytes = "vec", tag = "3")]
     pub digest: ::prost::alloc::vec::Vec<u8>,
+}
+/// What the control plane knows of what an actor may do that this node holds: as JSON, whole, replacing what was said before.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Brief {
+    #[prost(string, tag = "1")]
+    pub binding: ::prost::alloc::string::String,
+    /// Empty if it is too large to be told: then the node asks.
+    #[prost(bytes = "vec", tag = "2")]
+    pub brief: ::prost::alloc::vec::Vec<u8>,
+}
+/// What the owners of resources say that agents may do to them, in several parts: together they replace what was said before.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Guards {
+    /// As JSON, one each.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub guards: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(bool, tag = "2")]
+    pub first: bool,
+    #[prost(bool, tag = "3")]
+    pub last: bool,
+}
+/// Questions about what actors may do that the node cannot decide by itself: what they use up is taken only if all are allowed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Decide {
+    /// Chosen by the node; comes back with the answer.
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    /// The actor of this node that asks.
+    #[prost(message, optional, tag = "2")]
+    pub held: ::core::option::Option<Held>,
+    #[prost(message, repeated, tag = "3")]
+    pub questions: ::prost::alloc::vec::Vec<Question>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Question {
+    /// Who is asked about, as its credential proved it.
+    #[prost(string, tag = "1")]
+    pub spiffe_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub held: ::core::option::Option<Held>,
+    /// Empty if it is only asked whether it may act at all.
+    #[prost(string, tag = "3")]
+    pub action: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub resource_type: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub resource_id: ::prost::alloc::string::String,
+    /// JSON objects; empty if nothing is said.
+    #[prost(bytes = "vec", tag = "6")]
+    pub properties: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "7")]
+    pub context: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Decisions {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    /// The answers in the order of the questions, as JSON; empty if it was refused.
+    #[prost(bytes = "vec", tag = "2")]
+    pub answers: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "3")]
+    pub refused: ::core::option::Option<Refused>,
+}
+/// Decisions that the node made by itself and that are to be recorded. Said again, unchanged, until it is answered.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Record {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    /// As JSON, one each.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub decided: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Recorded {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    #[prost(message, optional, tag = "2")]
+    pub refused: ::core::option::Option<Refused>,
 }
 /// Generated client implementations.
 pub mod node_service_client {

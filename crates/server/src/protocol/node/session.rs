@@ -7,15 +7,18 @@
 //! INVARIANT: a directive is sent in the order the cell gave it, and before anything is answered that came after it.
 //! When the cell closes the directives (a newer stream, a deleted node, an overflow), the stream ends at once.
 
+mod briefs;
+mod decide;
 mod directed;
 mod heard;
 
 use super::convert;
 use crate::app::{App, stopped};
 use crate::call::Question;
-use crate::limits::{HELLO_TIME, REPORTS, REPORTS_WAITING_MAX, SEND_TIME, SILENCE, SILENT_LEASES};
+use crate::limits::{DECISION_AGE_MS_MAX, HELLO_TIME, REPORTS, REPORTS_WAITING_MAX, SEND_TIME, SILENCE, SILENT_LEASES};
 use crate::problem;
-use credence_control::{Answered, Attachment, Directed, Opening};
+use briefs::Briefs;
+use credence_control::{Answered, Attachment, Directed, Opening, Reconsidered};
 use credence_model::caller::Caller;
 use credence_model::command::{Command, Report};
 use credence_model::id::{Digest, NodeName};
@@ -27,7 +30,7 @@ use credence_wire::node as wire;
 use credence_wire::node::{from_node, reply, to_node};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +46,8 @@ const OUTGOING_MAX: usize = 256;
 const RESERVOIR_KEYS: u32 = 128;
 
 type Outgoing = mpsc::Sender<Result<wire::ToNode, Status>>;
+/// Questions of the node that are being decided.
+type Deciding = FuturesUnordered<BoxFuture<'static, to_node::Message>>;
 type Waiting = FuturesOrdered<BoxFuture<'static, (After, Span, Result<Answered, Refusal>)>>;
 
 /// What is to be done once a report was answered.
@@ -59,6 +64,8 @@ enum After {
     Jwt { request: u64 },
     /// Sign the node's own SVID.
     NodeSvid { spki: Vec<u8> },
+    /// Say that the decisions are recorded.
+    Recorded { request: u64 },
     /// Send the binding first, then say that it is there.
     BindProcess { request: u64 },
 }
@@ -78,6 +85,9 @@ struct Session {
     last_question: u64,
     /// The request that what is being heard is a part of.
     said: Option<TraceContext>,
+    briefs: Briefs,
+    /// What changed of what its actors may do.
+    reconsidered: Arc<Reconsidered>,
 }
 
 /// Opens the stream; everything else happens on a task of its own.
@@ -112,7 +122,7 @@ async fn run(
     let (workers, held) = convert::hello(&hello)?;
     crate::hold::compare(&app, node, hello.mark.as_ref()).await?;
     let attachment = app.cell.attach(opening, node.clone(), workers, held).await?;
-    let Attachment { session: number, unbind, directives } = attachment;
+    let Attachment { session: number, unbind, directives, reconsidered } = attachment;
     let questions = app.calls.open(node, number);
     let session = Session {
         app: Arc::clone(&app),
@@ -124,6 +134,8 @@ async fn run(
         asked: HashMap::new(),
         last_question: 0,
         said: None,
+        briefs: Briefs::default(),
+        reconsidered,
     };
     tracing::info!(%node, session = number, version = %hello.version.escape_debug(), "a node opened its stream");
     let result = session.talk(unbind, from_node, directives, questions).await;
@@ -165,29 +177,41 @@ impl Session {
         let mut bundles = self.app.signer.watch();
         let silence = self.welcome(unbind).await?;
         let mut stopping = self.app.stopping.clone();
-        let mut waiting = Waiting::new();
+        self.begin_briefs().await?;
+        let (mut waiting, mut deciding, reconsidered) =
+            (Waiting::new(), Deciding::new(), Arc::clone(&self.reconsidered));
         let mut silent_at = Instant::now() + silence;
         loop {
             tokio::select! {
                 directive = directives.recv() => match directive {
-                    Some(directive) => self.directed(directive).await?,
+                    Some(directive) => {
+                        self.directed(directive).await?;
+                        if directives.is_empty() {
+                            self.tell_briefs().await?;
+                        }
+                    }
                     None => return Err(self.replaced()),
                 },
+                () = reconsidered.changed() => self.tell_briefs().await?,
+                Some(decided) = deciding.next(), if !deciding.is_empty() => self.send(decided).await?,
                 Some((after, part, answered)) = waiting.next(), if !waiting.is_empty() => {
                     while let Ok(directive) = directives.try_recv() {
                         self.directed(directive).await?;
                     }
+                    if matches!(after, After::Heartbeat(_)) {
+                        self.tell_briefs().await?;
+                    }
                     self.answered(after, part, answered).await?;
                 }
-                message = from_node.message(), if waiting.len() < REPORTS_WAITING_MAX => {
+                message = from_node.message(), if waiting.len().max(deciding.len()) < REPORTS_WAITING_MAX => {
                     silent_at = Instant::now() + silence;
-                    if waiting.len() + 1 == REPORTS_WAITING_MAX {
+                    if waiting.len().max(deciding.len()) + 1 == REPORTS_WAITING_MAX {
                         REPORTS.hit();
                     }
                     match message.map_err(|status| broken(&status))? {
                         Some(wire::FromNode { traceparent, message: Some(message) }) => {
                             self.said = TraceContext::parse(&traceparent);
-                            self.heard(message, &mut waiting).await?;
+                            self.heard(message, &mut waiting, &mut deciding).await?;
                         }
                         Some(_) => return Err(convert::malformed("message", "it is missing or of an unknown kind")),
                         None => return Ok(()),
@@ -223,6 +247,7 @@ impl Session {
             unbind: unbind.into_iter().map(convert::unbind).collect(),
             bundle: Some(self.app.signer.bundle_wire()),
             mark: Some(self.app.mark()),
+            decision_age_ms: DECISION_AGE_MS_MAX,
         }))
         .await?;
         Ok(silence)

@@ -23,10 +23,12 @@ impl Session {
                 part.set("credence.node", || self.node.to_string());
                 self.send_traced(to_node::Message::Unbind(convert::unbind(unbind)), &part.trace()).await
             }
-            // Orders come with the answer to the report that caused them, and the end of a session closes the queue.
+            // Orders come with the answer to the report that caused them, what is to be reconsidered beside the queue, and the
+            // end of a session closes it.
             Directive::X509 { .. }
             | Directive::Jwt { .. }
             | Directive::NodeSvid { .. }
+            | Directive::Reconsider { .. }
             | Directive::EndSessions { .. } => Ok(()),
         }
     }
@@ -42,9 +44,11 @@ impl Session {
         let part = self.telling(bind, trace);
         let trace = part.trace();
         let chain = trace.doing("sign", || self.app.signer.x509(&bind.order, &spki))?;
+        let (binding, actor) = (bind.binding, bind.actor.clone());
         let bind = wire::Bind { mark: Some(self.app.mark()), ..convert::bind(bind, chain)? };
         self.send_traced(to_node::Message::Bind(bind), &trace).await?;
         drop(part);
+        self.briefs.begin(binding, actor);
         self.want_keys().await
     }
 
@@ -91,6 +95,7 @@ impl Session {
             After::Heartbeat(number) => Some(to_node::Message::HeartbeatAck(wire::HeartbeatAck {
                 number: *number,
                 mark: Some(self.app.mark()),
+                now_ms: self.app.clock.now().0,
             })),
             After::X509 { binding, spki } => {
                 let x509_svid = self.app.signer.x509(x509_order(&answered)?, spki)?;
@@ -104,6 +109,9 @@ impl Session {
                 let order = jwt_order(&answered)?;
                 let svid = part.trace().doing("sign", || self.app.signer.jwt(order))?;
                 Some(to_node::Message::JwtSvid(wire::JwtSvid { request: *request, svid, refused: None }))
+            }
+            After::Recorded { request } => {
+                Some(to_node::Message::Recorded(wire::Recorded { request: *request, refused: None }))
             }
             After::BindProcess { request } => match answered.answer {
                 Answer::Actor { binding: Some(binding), .. } => {
@@ -137,6 +145,9 @@ impl Session {
                     self.keys.remove(key);
                 });
                 to_node::Message::Refused(refused)
+            }
+            After::Recorded { request } => {
+                to_node::Message::Recorded(wire::Recorded { request, refused: Some(refused) })
             }
             After::Nothing | After::Heartbeat(_) => to_node::Message::Refused(refused),
         };

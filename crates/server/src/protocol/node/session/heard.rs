@@ -1,6 +1,6 @@
 //! What the node says, on the way to the cell: read strictly, proofs checked, handed over in order.
 
-use super::{After, Session, Waiting};
+use super::{After, Deciding, Session, Waiting};
 use crate::app::App;
 use crate::limits::KEYS;
 use crate::problem;
@@ -22,7 +22,12 @@ const KEYS_PER_OFFER_MAX: usize = 64;
 
 impl Session {
     /// A malformed message ends the stream; a proof that does not hold is refused, and the stream goes on.
-    pub(super) async fn heard(&mut self, message: from_node::Message, waiting: &mut Waiting) -> Result<(), Refusal> {
+    pub(super) async fn heard(
+        &mut self,
+        message: from_node::Message,
+        waiting: &mut Waiting,
+        deciding: &mut Deciding,
+    ) -> Result<(), Refusal> {
         match message {
             from_node::Message::Hello(_) => Err(convert::malformed("hello", "it was said already")),
             from_node::Message::Heartbeat(heartbeat) => {
@@ -42,6 +47,8 @@ impl Session {
             from_node::Message::MintJwt(mint) => self.mint_jwt(mint, waiting),
             from_node::Message::BindProcess(bind) => self.bind_process(&bind, waiting).await,
             from_node::Message::RenewNode(renew) => self.renew_node(&renew, waiting).await,
+            from_node::Message::Decide(decide) => self.decide(decide, deciding),
+            from_node::Message::Record(record) => self.record(record, waiting),
             from_node::Message::Reply(reply) => {
                 if let (Some(waiter), Some(reply)) = (self.asked.remove(&reply.id), reply.reply) {
                     // Whoever asked may have gone away.
@@ -80,6 +87,9 @@ impl Session {
     /// An archive counts only if it was stored for this very actor, and replaces the older ones once that is recorded.
     fn ended(&mut self, ended: wire::Ended, waiting: &mut Waiting) -> Result<(), Refusal> {
         let report = convert::ended(ended)?;
+        if let Report::Ended { held, .. } = &report {
+            self.briefs.end(held.binding);
+        }
         let (app, command) = (Arc::clone(&self.app), self.request(report));
         let part = self.part("report.ended");
         waiting.push_back(Box::pin(async move {

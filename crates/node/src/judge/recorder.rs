@@ -1,0 +1,121 @@
+//! Has decisions recorded that the node made by itself: in batches, again and again until the control plane says that they are.
+
+use crate::backoff::Backoff;
+use crate::event::{Batch, Event, Events};
+use credence_model::decided::Decided;
+use credence_model::refusal::{Kind, Refusal};
+use credence_telemetry::limit::Limit;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Most decisions that wait to be recorded.
+const RECORDS_MAX: usize = 8 * 1024;
+/// The control plane does not record as fast as is decided here.
+pub(crate) static RECORDS: Limit = Limit::new(
+    "decisions_to_record",
+    RECORDS_MAX as u64,
+    "decisions",
+    "what has to be recorded is refused: unavailable",
+);
+/// Most decisions that are recorded at once, and most bytes of them.
+const BATCH_MAX: usize = 512;
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// The first pause before a batch that could not be recorded is said again, and the longest, in milliseconds.
+const PAUSE_MS: u64 = 50;
+const PAUSE_MS_MAX: u64 = 2_000;
+
+/// Where decisions wait to be recorded.
+#[derive(Clone)]
+pub(crate) struct Records {
+    to: mpsc::Sender<Decided>,
+    /// Those that are not recorded yet.
+    left: watch::Sender<usize>,
+}
+
+impl Records {
+    /// Takes all of them, or none if there is no room.
+    pub(super) fn put(&self, decided: Vec<Decided>) -> Result<(), Refusal> {
+        if decided.is_empty() {
+            return Ok(());
+        }
+        let full = |_| {
+            RECORDS.hit();
+            let message = format!("{RECORDS_MAX} decisions wait to be recorded already, which is the limit");
+            Refusal::new(Kind::Unavailable, message).retry_after_ms(1_000)
+        };
+        let room = self.to.try_reserve_many(decided.len()).map_err(full)?;
+        self.left.send_modify(|left| *left += decided.len());
+        room.zip(decided).for_each(|(room, decided)| room.send(decided));
+        Ok(())
+    }
+
+    /// How many are not recorded yet.
+    pub(crate) fn left(&self) -> usize {
+        *self.left.borrow()
+    }
+}
+
+/// Both ends of a recorder: where decisions go, and its work.
+pub(crate) fn recorder(events: Events, connected: watch::Receiver<bool>) -> (Records, impl Future<Output = ()> + Send) {
+    let (to, decided) = mpsc::channel(RECORDS_MAX);
+    let left = watch::Sender::new(0);
+    (Records { to, left: left.clone() }, record(events, connected, decided, left))
+}
+
+async fn record(
+    events: Events,
+    mut connected: watch::Receiver<bool>,
+    mut decided: mpsc::Receiver<Decided>,
+    left: watch::Sender<usize>,
+) {
+    let mut some = Vec::new();
+    while decided.recv_many(&mut some, BATCH_MAX).await > 0 {
+        for batch in batches(&some) {
+            if !recorded(&events, &mut connected, &batch).await {
+                return;
+            }
+            left.send_modify(|left| *left = left.saturating_sub(batch.len()));
+        }
+        some.clear();
+    }
+}
+
+fn batches(some: &[Decided]) -> Vec<Batch> {
+    let (mut batches, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for decided in some {
+        // A decision is written without fail: it is made of texts, numbers and lists of them.
+        let written = serde_json::to_vec(decided).unwrap_or_default();
+        if bytes + written.len() > BATCH_BYTES_MAX && !batch.is_empty() {
+            batches.push(Arc::new(std::mem::take(&mut batch)));
+            bytes = 0;
+        }
+        bytes += written.len();
+        batch.push(written);
+    }
+    batches.extend((!batch.is_empty()).then(|| Arc::new(batch)));
+    batches
+}
+
+/// Says a batch until it is recorded; `false` if nobody is left who could.
+async fn recorded(events: &Events, connected: &mut watch::Receiver<bool>, batch: &Batch) -> bool {
+    let mut backoff = Backoff::new(PAUSE_MS, PAUSE_MS_MAX);
+    loop {
+        // The borrow that `wait_for` answers must not live across another await.
+        if connected.wait_for(|connected| *connected).await.map(|connected| *connected).is_err() {
+            return false;
+        }
+        let (answer, answered) = oneshot::channel();
+        if events.send(Event::Record { batch: Arc::clone(batch), answer }).await.is_err() {
+            return false;
+        }
+        match answered.await {
+            Ok(Ok(())) => return true,
+            Ok(Err(refusal)) if refusal.kind != Kind::Unavailable => {
+                tracing::error!(%refusal, decisions = batch.len(), "decisions of this node are not recorded");
+                return true;
+            }
+            // The stream broke, or the control plane is held or stops.
+            Ok(Err(_)) | Err(_) => tokio::time::sleep(backoff.pause(None)).await,
+        }
+    }
+}
