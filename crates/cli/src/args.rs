@@ -92,7 +92,7 @@ pub(crate) enum Verb {
     Server(ServerArgs),
     /// Run the daemon of a host
     Node(NodeArgs),
-    /// Create or change classes and pools from YAML files
+    /// Create or change classes, pools and guards from YAML files
     Apply(ApplyArgs),
     /// List objects
     Get(GetArgs),

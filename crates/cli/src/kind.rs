@@ -1,7 +1,7 @@
 //! The kinds of objects, as they are typed and printed, and how an object is named on the command line.
 
 use crate::failure::Failure;
-use credence_model::id::{ActorRef, ClassRef, Namespace, NodeName, PoolRef, WorkerRef};
+use credence_model::id::{ActorRef, ClassRef, GuardRef, Namespace, NodeName, PoolRef, WorkerRef};
 use std::fmt;
 
 /// A kind of object.
@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Class,
     /// A group of workers.
     Pool,
+    /// What an owner of resources says of them.
+    Guard,
     /// A running instance of a class.
     Actor,
     /// The daemon on a host.
@@ -20,9 +22,10 @@ pub(crate) enum Kind {
 }
 
 /// Every kind with the words that name it: singular, plural, short.
-const WORDS: [(Kind, [&str; 3]); 5] = [
+const WORDS: [(Kind, [&str; 3]); 6] = [
     (Kind::Class, ["class", "classes", "cl"]),
     (Kind::Pool, ["pool", "pools", "po"]),
+    (Kind::Guard, ["guard", "guards", "gu"]),
     (Kind::Actor, ["actor", "actors", "ac"]),
     (Kind::Node, ["node", "nodes", "no"]),
     (Kind::Worker, ["worker", "workers", "wo"]),
@@ -35,7 +38,7 @@ impl Kind {
         let found = WORDS.iter().find(|(_, words)| words.contains(&lower.as_str()));
         found.map(|(kind, _)| *kind).ok_or_else(|| {
             let failure = Failure::used_wrongly(format!("there is no kind of object `{}`", text.escape_debug()));
-            failure.hint("Kinds are class, pool, actor, node and worker")
+            failure.hint("Kinds are class, pool, guard, actor, node and worker")
         })
     }
 
@@ -63,6 +66,8 @@ pub(crate) enum Object {
     Class(ClassRef),
     /// A pool.
     Pool(PoolRef),
+    /// A guard.
+    Guard(GuardRef),
     /// An actor.
     Actor(ActorRef),
     /// A node.
@@ -83,6 +88,7 @@ impl Object {
         Ok(match kind {
             Kind::Class => Self::Class(whole.parse()?),
             Kind::Pool => Self::Pool(whole.parse()?),
+            Kind::Guard => Self::Guard(whole.parse()?),
             Kind::Actor => Self::Actor(whole.parse()?),
             Kind::Worker => Self::Worker(whole.parse()?),
             Kind::Node => Self::Node(name.parse()?),
@@ -94,6 +100,7 @@ impl Object {
         match self {
             Self::Class(class) => format!("/v1/classes/{class}"),
             Self::Pool(pool) => format!("/v1/pools/{pool}"),
+            Self::Guard(guard) => format!("/v1/guards/{guard}"),
             Self::Actor(actor) => format!("/v1/actors/{actor}"),
             Self::Node(node) => format!("/v1/nodes/{node}"),
             Self::Worker(worker) => format!("/v1/workers/{worker}"),
@@ -106,6 +113,7 @@ impl fmt::Display for Object {
         match self {
             Self::Class(class) => write!(f, "class {class}"),
             Self::Pool(pool) => write!(f, "pool {pool}"),
+            Self::Guard(guard) => write!(f, "guard {guard}"),
             Self::Actor(actor) => write!(f, "actor {actor}"),
             Self::Node(node) => write!(f, "node {node}"),
             Self::Worker(worker) => write!(f, "worker {worker}"),
@@ -168,6 +176,8 @@ mod tests {
             ("worker beta/w1", "worker home/beta/w1"),
             ("worker/ns/beta/w1", "worker ns/beta/w1"),
             ("no/alpha", "node alpha"),
+            ("guard expenses", "guard home/expenses"),
+            ("gu/ns/expenses", "guard ns/expenses"),
         ];
         for (text, object) in cases {
             assert_eq!(parse(text).map(|(_, objects)| objects), Ok(vec![object.to_owned()]), "{text}");
@@ -191,6 +201,9 @@ mod tests {
             assert!(parse(text).is_err(), "{text} was accepted");
         }
         let unknown = parse("agents").expect_err("no such kind");
-        assert_eq!(unknown, "there is no kind of object `agents`. Kinds are class, pool, actor, node and worker");
+        assert_eq!(
+            unknown,
+            "there is no kind of object `agents`. Kinds are class, pool, guard, actor, node and worker"
+        );
     }
 }

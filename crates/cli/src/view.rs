@@ -2,6 +2,7 @@
 
 mod actor;
 mod class;
+mod guard;
 mod node;
 mod pool;
 mod worker;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use actor::outcome_words;
+pub(crate) use guard::permission_lines;
 
 /// An object as the API gives it and a person sees it.
 pub(crate) trait View: Serialize + DeserializeOwned + PartialEq + Send + 'static {

@@ -12,7 +12,8 @@ mod problem;
 mod tree;
 
 use credence_model::class::ClassSpec;
-use credence_model::id::{ClassName, ClassRef, Namespace, PoolName, PoolRef};
+use credence_model::guard::GuardSpec;
+use credence_model::id::{ClassName, ClassRef, GuardName, GuardRef, Namespace, PoolName, PoolRef};
 use credence_model::label::{Labels, check_labels};
 use credence_model::pool::PoolSpec;
 use credence_model::refusal::{Kind, Refusal};
@@ -49,6 +50,8 @@ pub enum Object {
     Class(ClassRef, Box<ClassSpec>),
     /// A pool.
     Pool(PoolRef, PoolSpec),
+    /// A guard.
+    Guard(GuardRef, Box<GuardSpec>),
 }
 
 /// What is wrong with a manifest.
@@ -90,6 +93,7 @@ impl fmt::Display for Object {
         match self {
             Self::Class(class, _) => write!(f, "class {class}"),
             Self::Pool(pool, _) => write!(f, "pool {pool}"),
+            Self::Guard(guard, _) => write!(f, "guard {guard}"),
         }
     }
 }
@@ -130,6 +134,13 @@ fn read(file: &str, document: Document<'_>, namespace: &Namespace) -> Result<Man
             let typed: Typed<PoolName, PoolSpec> = typed(&origin, &document)?;
             build(typed.metadata, namespace, origin, |namespace, pool| {
                 Object::Pool(PoolRef { namespace, pool }, typed.spec)
+            })
+        }
+        Written::Guard => {
+            let typed: Typed<GuardName, GuardSpec> = typed(&origin, &document)?;
+            typed.spec.validate().map_err(|refusal| origin.locate(refusal))?;
+            build(typed.metadata, namespace, origin, |namespace, guard| {
+                Object::Guard(GuardRef { namespace, guard }, Box::new(typed.spec))
             })
         }
     }

@@ -26,6 +26,7 @@ pub(super) struct Origin {
 pub(super) enum Written {
     Class,
     Pool,
+    Guard,
 }
 
 impl Written {
@@ -33,6 +34,7 @@ impl Written {
         match text {
             "Class" => Some(Self::Class),
             "Pool" => Some(Self::Pool),
+            "Guard" => Some(Self::Guard),
             _ => None,
         }
     }
@@ -43,6 +45,7 @@ impl fmt::Display for Written {
         f.write_str(match self {
             Self::Class => "class",
             Self::Pool => "pool",
+            Self::Guard => "guard",
         })
     }
 }
@@ -57,7 +60,7 @@ impl Origin {
         Self { file: file.to_owned(), tree, object }
     }
 
-    /// Which kind of object it is; only classes and pools are written down.
+    /// Which kind of object it is; only classes, pools and guards are written down.
     pub(super) fn kind(&self) -> Result<Written, ManifestError> {
         match self.tree.text(&["apiVersion"]) {
             Some(API_VERSION) => {}
@@ -72,10 +75,12 @@ impl Origin {
             Some(Err(other)) => {
                 let message = format!("`{}` is not a kind", other.escape_debug());
                 let refusal = Refusal::new(Kind::Malformed, message).field("kind");
-                let guess = closest(other, &["Class", "Pool"]).map(|kind| format!("Did you mean `{kind}`?"));
-                Err(self.locate(refusal.hint(guess.unwrap_or_else(|| "Write kind: Class or kind: Pool".into()))))
+                let guess = closest(other, &["Class", "Pool", "Guard"]).map(|kind| format!("Did you mean `{kind}`?"));
+                Err(self.locate(
+                    refusal.hint(guess.unwrap_or_else(|| "Write kind: Class, kind: Pool or kind: Guard".into())),
+                ))
             }
-            None => Err(self.missing("kind", "Write kind: Class or kind: Pool")),
+            None => Err(self.missing("kind", "Write kind: Class, kind: Pool or kind: Guard")),
         }
     }
 

@@ -24,6 +24,19 @@ metadata: {name: standard}
 spec: {shareWithAll: true}
 ";
 
+const GUARD: &str = "---
+apiVersion: credence.dev/v1alpha1
+kind: Guard
+metadata: {namespace: tools, name: expenses}
+spec:
+  owner: expenses@example.org
+  resource: tool/expenses/**
+  allow:
+    - tool expenses/submit when actor.class = finance/expense-agent
+  forbid:
+    - \"* tool/expenses/** when actor.namespace != finance\"
+";
+
 fn read_text(text: &str) -> Result<Vec<Manifest>, String> {
     parse("f.yaml", text, &Namespace::parse("home").expect("valid")).map_err(|failure| failure.to_string())
 }
@@ -37,6 +50,39 @@ fn a_file_with_several_documents_becomes_as_many_objects() {
     assert_eq!(class.runtime.command, ["python3", "agent.py"]);
     assert_eq!(class.runtime.on_lost, credence_model::class::OnLost::Suspend);
     assert_eq!(manifests[0].labels.get("tier").map(String::as_str), Some("standard"));
+}
+
+#[test]
+fn a_guard_is_read_and_its_wrong_lines_are_named() {
+    let manifests = read_text(GUARD).expect("a guard");
+    let Object::Guard(guard, spec) = &manifests[0].object else { panic!("it is a guard") };
+    assert_eq!((guard.to_string().as_str(), spec.resource.as_str()), ("tools/expenses", "tool/expenses/**"));
+    for (from, to, error) in [
+        (
+            "tool/expenses/**\n",
+            "tool/**/expenses\n",
+            "spec.resource: resource `**/expenses` is not valid: ** stands only at the end  (f.yaml:7:13)",
+        ),
+        ("  resource: tool/expenses/**\n", "", "spec: field `resource` is missing  (f.yaml:9:3)"),
+        (
+            "tool expenses/submit when",
+            "tool expense/submit when",
+            "spec.allow[0]: it reaches beyond tool/expenses/**. Name only what the guard covers  (f.yaml:9:7)",
+        ),
+        (
+            "actor.namespace",
+            "actor.tenant",
+            "spec.forbid[0]: `actor.tenant` is nothing that is known of an actor. Known are actor.class, actor.id, actor.namespace, actor.user, actor.issuer  (f.yaml:11:7)",
+        ),
+        (
+            "  forbid:",
+            "  denies:",
+            "spec: unknown field `denies`. Known fields are owner, description, resource, allow, forbid  (f.yaml:10:3)",
+        ),
+    ] {
+        let found = read_text(&GUARD.replace(from, to)).expect_err(to);
+        assert_eq!(found, format!("guard tools/expenses: {error}"));
+    }
 }
 
 #[test]
@@ -56,7 +102,7 @@ fn every_wrong_line_is_named_with_its_place_and_a_remedy() {
         (change("owner: finance@example.org", "owner:"), format!("{c}spec.owner: it has no value. Write \"\" for an empty text, or leave the field out  (f.yaml:8:8)")),
         (change("- model: small", "- provider: small"), format!("{c}spec.models[1]: field `model` is missing  (f.yaml:12:7)")),
         (change("kind: Class", "kind: Clas"), "kind: `Clas` is not a kind. Did you mean `Class`?  (f.yaml:2:1)".into()),
-        (change("kind: Class\n", ""), "field `kind` is missing. Write kind: Class or kind: Pool  (f.yaml:1:1)".into()),
+        (change("kind: Class\n", ""), "field `kind` is missing. Write kind: Class, kind: Pool or kind: Guard  (f.yaml:1:1)".into()),
         (change("v1alpha1", "v1"), format!("{c}apiVersion: `credence.dev/v1` is not known. Write apiVersion: credence.dev/v1alpha1  (f.yaml:1:1)")),
         (change("name: expense-agent", "name: Expense"), "class finance/Expense: metadata.name: class name `Expense` is not valid: only a-z, 0-9 and - are allowed  (f.yaml:5:9)".into()),
         (change("{tier: standard}", "{tier: [a]}"), format!("{c}metadata.labels.tier: expected string scalar  (f.yaml:6:18)")),

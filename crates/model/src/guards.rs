@@ -8,6 +8,7 @@ use crate::permission::target::Resource;
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// All guards. A clone costs nothing: it shares everything until one of the two changes.
@@ -30,6 +31,11 @@ impl Guards {
     /// All of them, by their names.
     pub fn all(&self) -> impl Iterator<Item = &Guard> {
         self.all.values().map(AsRef::as_ref)
+    }
+
+    /// All of them from this one on, by their names.
+    pub fn from(&self, begin: Bound<GuardRef>) -> impl Iterator<Item = &Guard> {
+        self.all.range((begin, Bound::Unbounded)).map(|(_, guard)| guard.as_ref())
     }
 
     /// How many there are.

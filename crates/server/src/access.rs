@@ -75,6 +75,7 @@ pub const RPCS: [Rpc; 4] = [
 pub(crate) fn routes() -> Vec<Route> {
     let mut routes = api::class::routes();
     routes.extend(api::pool::routes());
+    routes.extend(api::guard::routes());
     routes.extend(api::actor::routes());
     routes.extend(api::explanation::routes());
     routes.extend(api::node::routes());

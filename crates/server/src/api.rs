@@ -10,6 +10,7 @@ pub mod class;
 pub mod decision;
 pub mod delegation;
 pub mod explanation;
+pub mod guard;
 pub mod hold;
 pub mod invariant;
 pub mod join_token;

@@ -22,6 +22,8 @@ mod disk;
 mod door;
 #[path = "suite/golden.rs"]
 mod golden;
+#[path = "suite/guard.rs"]
+mod guard;
 #[path = "suite/hold.rs"]
 mod hold;
 #[path = "suite/house.rs"]

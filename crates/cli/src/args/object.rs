@@ -28,7 +28,7 @@ pub(crate) struct ApplyArgs {
 /// `credence get`.
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
-    /// KIND [NAME…] or KIND/NAME…; kinds are class, pool, actor, node, worker
+    /// KIND [NAME…] or KIND/NAME…; kinds are class, pool, guard, actor, node, worker
     #[arg(value_name = "KIND", required = true)]
     pub(crate) words: Vec<String>,
     /// Only this namespace; also the namespace of objects that are named without one

@@ -57,6 +57,10 @@ fn call(manifest: &Manifest) -> Call {
             let path = kind::Object::Pool(pool.clone()).path();
             Call::put(path, &ObjectBody { metadata, spec })
         }
+        Object::Guard(guard, spec) => {
+            let path = kind::Object::Guard(guard.clone()).path();
+            Call::put(path, &ObjectBody { metadata, spec })
+        }
     }
 }
 
@@ -64,6 +68,7 @@ fn metadata(manifest: &Manifest) -> (&'static str, Metadata) {
     let (kind, namespace, name) = match &manifest.object {
         Object::Class(class, _) => ("Class", class.namespace.to_string(), class.class.to_string()),
         Object::Pool(pool, _) => ("Pool", pool.namespace.to_string(), pool.pool.to_string()),
+        Object::Guard(guard, _) => ("Guard", guard.namespace.to_string(), guard.guard.to_string()),
     };
     (kind, Metadata { namespace, name, labels: manifest.labels.clone(), version: manifest.version })
 }

@@ -10,6 +10,7 @@ use crate::verb::get::fetch_one;
 use crate::view::View;
 use credence_server::api::actor::ActorView;
 use credence_server::api::class::ClassView;
+use credence_server::api::guard::GuardView;
 use credence_server::api::node::NodeView;
 use credence_server::api::pool::PoolView;
 use credence_server::api::worker::WorkerView;
@@ -28,6 +29,7 @@ pub(super) async fn run(args: DescribeArgs, session: &Session) -> Result<(), Fai
         match kind {
             Kind::Class => print::<ClassView>(&client, session, object).await?,
             Kind::Pool => print::<PoolView>(&client, session, object).await?,
+            Kind::Guard => print::<GuardView>(&client, session, object).await?,
             Kind::Actor => print::<ActorView>(&client, session, object).await?,
             Kind::Node => print::<NodeView>(&client, session, object).await?,
             Kind::Worker => print::<WorkerView>(&client, session, object).await?,

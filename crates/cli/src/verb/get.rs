@@ -13,6 +13,7 @@ use crate::view::{View, table};
 use credence_model::id::{ClassRef, Namespace, WorkerRef};
 use credence_server::api::actor::ActorView;
 use credence_server::api::class::ClassView;
+use credence_server::api::guard::GuardView;
 use credence_server::api::list::Listed;
 use credence_server::api::node::NodeView;
 use credence_server::api::pool::PoolView;
@@ -36,6 +37,7 @@ pub(super) async fn run(args: GetArgs, session: &Session) -> Result<(), Failure>
     match kind {
         Kind::Class => show::<ClassView>(session, &selection, args.watch).await,
         Kind::Pool => show::<PoolView>(session, &selection, args.watch).await,
+        Kind::Guard => show::<GuardView>(session, &selection, args.watch).await,
         Kind::Actor => show::<ActorView>(session, &selection, args.watch).await,
         Kind::Node => show::<NodeView>(session, &selection, args.watch).await,
         Kind::Worker => show::<WorkerView>(session, &selection, args.watch).await,
@@ -54,7 +56,7 @@ pub(super) async fn workers(
 
 fn list_path(kind: Kind, args: &GetArgs) -> Result<String, Failure> {
     let mut query = Vec::new();
-    let namespaced = matches!(kind, Kind::Class | Kind::Pool | Kind::Actor);
+    let namespaced = matches!(kind, Kind::Class | Kind::Pool | Kind::Guard | Kind::Actor);
     if let Some(namespace) = args.namespace.as_ref().filter(|_| namespaced) {
         query.push(format!("namespace={namespace}"));
     }

@@ -3,6 +3,7 @@ use crate::golden;
 use credence_model::actor::{ActorState, Outcome};
 use credence_server::api::actor::ActorView;
 use credence_server::api::class::ClassView;
+use credence_server::api::guard::GuardView;
 use credence_server::api::node::NodeView;
 use credence_server::api::pool::PoolView;
 use credence_server::api::worker::WorkerView;
@@ -71,6 +72,18 @@ fn class() -> ClassView {
     .expect("a class")
 }
 
+fn guard() -> GuardView {
+    serde_json::from_value(json!({
+        "namespace": "tools", "name": "expenses", "labels": {"tier": "standard"}, "version": 40, "created_at": NOW.0 - 90_000_000,
+        "spec": {
+            "owner": "expenses@example.org", "description": "the expense tool", "resource": "tool/expenses/**",
+            "allow": ["tool expenses/list", "tool expenses/submit when actor.class = finance/expense-agent with log"],
+            "forbid": ["tool expenses/submit when actor.namespace != finance"],
+        },
+    }))
+    .expect("a guard")
+}
+
 fn pool() -> PoolView {
     serde_json::from_value(json!({
         "namespace": "default", "name": "beta", "labels": {"tier": "standard"}, "version": 4, "workers": 2, "workers_idle": 1,
@@ -114,6 +127,7 @@ fn every_kind_of_object_looks_as_it_did() {
     check_kind("actors", &actors());
     check_kind("classes", &[class()]);
     check_kind("pools", &[pool()]);
+    check_kind("guards", &[guard()]);
     check_kind("nodes", &[node()]);
     check_kind("workers", &workers());
 }

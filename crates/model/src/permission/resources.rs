@@ -47,6 +47,11 @@ impl Resources {
         self.kind == target.kind && self.id.contains(&self.kind, &target.id)
     }
 
+    /// Whether something that a permission is about is among them.
+    pub fn meet(&self, target: &Target) -> bool {
+        self.kind == target.kind && self.id.overlaps(&self.kind, &target.id)
+    }
+
     /// Whether something is among these and those.
     pub fn overlap(&self, other: &Self) -> bool {
         self.kind == other.kind && self.id.overlaps(&self.kind, &other.id)

@@ -1,14 +1,17 @@
 //! Decisions for people: whether an actor could do something, what it may do at all, and why something was decided.
 
+use super::guard::GuardView;
 use super::text::Text;
 use crate::judge::consider;
 use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
 use credence_model::decided::Decided;
 use credence_model::event::{Entry, Event, PermissionEvent};
+use credence_model::guard::Guard;
 use credence_model::id::{ActorRef, ClassRef, DecisionId};
 use credence_model::permission::Permission;
 use credence_model::refusal::{Kind, Refusal};
+use credence_model::state::State;
 use credence_model::time::Timestamp;
 use credence_policy::asked::Asked;
 use credence_policy::brief::{Ancestor, Brief};
@@ -71,6 +74,9 @@ pub struct PermissionsView {
     pub actors: Vec<LayersView>,
     /// What all of them allow: what it may do.
     pub effective: Vec<Permission>,
+    /// What owners of resources say about some of that; each of them has to allow it, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<GuardView>,
     /// When something begins or ends by itself next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes_at: Option<Timestamp>,
@@ -147,7 +153,8 @@ async fn can(ask: Ask<Nothing, CanBody>) -> Result<CanView, Refusal> {
 async fn permissions(ask: Ask) -> Result<PermissionsView, Refusal> {
     let (actor, now) = (named(&ask)?, ask.app.clock.now());
     let name = actor.clone();
-    let brief = ask.app.cell.read(move |state| Brief::of(state, &actor, &|_| None)).await?;
+    let look = move |state: &State| (Brief::of(state, &actor, &|_| None), state.guards.clone());
+    let (brief, guards) = ask.app.cell.read(look).await?;
     let brief = brief.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no actor {name}")))?;
     let (mut actors, mut effective, mut of) = (Vec::new(), None, Some(&brief));
     while let Some(brief) = of {
@@ -163,7 +170,10 @@ async fn permissions(ask: Ask) -> Result<PermissionsView, Refusal> {
             None => None,
         };
     }
-    Ok(PermissionsView { actors, effective: effective.unwrap_or_default(), changes_at: changes_at(&brief, now) })
+    let effective = effective.unwrap_or_default();
+    let meets = |guard: &&Guard| effective.iter().any(|permission| guard.spec.resource.meet(&permission.target));
+    let guards = guards.all().filter(meets).map(GuardView::of).collect();
+    Ok(PermissionsView { actors, effective, guards, changes_at: changes_at(&brief, now) })
 }
 
 /// The id of a decision says when it was made, so its entry is found without an index.

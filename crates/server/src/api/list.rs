@@ -5,7 +5,9 @@ use credence_model::actor::Actor;
 use credence_model::actors::Actors;
 use credence_model::delegation::Delegation;
 use credence_model::delegations::Delegations;
-use credence_model::id::{ActorRef, DelegationId};
+use credence_model::guard::Guard;
+use credence_model::guards::Guards;
+use credence_model::id::{ActorRef, DelegationId, GuardRef};
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::state::State;
 use schemars::JsonSchema;
@@ -77,6 +79,15 @@ impl Ordered for Delegations {
 
     fn from<'s>(&'s self, begin: Bound<DelegationId>) -> InOrder<'s, DelegationId, Delegation> {
         Box::new(Delegations::from(self, begin).map(|delegation| (delegation.id, Cow::Owned(delegation))))
+    }
+}
+
+impl Ordered for Guards {
+    type Name = GuardRef;
+    type Item = Guard;
+
+    fn from<'s>(&'s self, begin: Bound<GuardRef>) -> InOrder<'s, GuardRef, Guard> {
+        Box::new(Guards::from(self, begin).map(|guard| (guard.guard.clone(), Cow::Borrowed(guard))))
     }
 }
 

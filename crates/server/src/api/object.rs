@@ -7,7 +7,7 @@ use credence_model::refusal::{Kind, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A class or pool as it is put. `apiVersion` and `kind` stand in the path.
+/// A class, pool or guard as it is put. `apiVersion` and `kind` stand in the path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectBody<S> {
@@ -39,7 +39,7 @@ pub struct Metadata {
 pub struct Applied {
     /// The object's version now.
     pub version: u64,
-    /// Number of its newest revision; 0 for a pool.
+    /// Number of its newest revision; 0 for a pool or guard.
     pub revision: u32,
     /// Whether anything changed.
     pub changed: bool,

@@ -9,7 +9,7 @@ use crate::output::duration::since;
 use crate::output::style::{Style, Tone};
 use crate::output::table::{pairs, printable};
 use crate::session::Session;
-use credence_model::permission::Permission;
+use crate::view::{View, permission_lines};
 use credence_model::time::Timestamp;
 use credence_server::api::decision::{LayersView, PermissionsView};
 
@@ -33,6 +33,16 @@ fn words(view: &PermissionsView, now: Timestamp, style: Style) -> String {
     if let Some(at) = view.changes_at {
         lines.push(format!("until something changes by itself in {}", since(now, at)));
     }
+    for guard in &view.guards {
+        let title = format!("As far as guard {} lets it, of {}", guard.key(), guard.spec.owner);
+        lines.push(strong(&printable(&title)));
+        let facts = [
+            ("covers", guard.spec.resource.to_string()),
+            ("allows", permission_lines(&guard.spec.allow)),
+            ("forbids", permission_lines(&guard.spec.forbid)),
+        ];
+        lines.push(pairs(&facts, style));
+    }
     for layers in &view.actors {
         lines.push(strong(&printable(&format!("Because of {}, of class {}", layers.actor, layers.class))));
         lines.push(pairs(&facts(layers), style));
@@ -41,23 +51,20 @@ fn words(view: &PermissionsView, now: Timestamp, style: Style) -> String {
 }
 
 fn facts(layers: &LayersView) -> Vec<(&'static str, String)> {
-    let list = |all: &[Permission]| match all.is_empty() {
-        true => "nothing".to_owned(),
-        false => all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
-    };
     let mut facts = Vec::new();
     if let Some(barred) = &layers.barred {
         facts.push(("barred", barred.clone()));
     }
     facts.push(("class", format!("revision {}", layers.revision)));
-    facts.push(("allows", list(&layers.allow)));
+    facts.push(("allows", permission_lines(&layers.allow)));
     if !layers.forbid.is_empty() {
-        facts.push(("forbids", list(&layers.forbid)));
+        facts.push(("forbids", permission_lines(&layers.forbid)));
     }
-    facts.push(("consent", if layers.only.is_empty() { "to all of it".into() } else { list(&layers.only) }));
+    facts
+        .push(("consent", if layers.only.is_empty() { "to all of it".into() } else { permission_lines(&layers.only) }));
     if let Some(by) = &layers.delegated_by {
         facts.push(("delegated", format!("by {by}")));
-        facts.push(("", list(&layers.delegated)));
+        facts.push(("", permission_lines(&layers.delegated)));
     }
     facts
 }
