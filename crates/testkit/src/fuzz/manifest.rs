@@ -48,6 +48,10 @@ fn check(manifest: &Manifest, text: &str) {
         Object::Pool(pool, spec) => {
             arrives(&ObjectBody { metadata: metadata(&pool.namespace, pool.pool.as_str()), spec: spec.clone() });
         }
+        Object::Guard(guard, spec) => {
+            assert_eq!(spec.validate(), Ok(()), "the server would refuse it");
+            arrives(&ObjectBody { metadata: metadata(&guard.namespace, guard.guard.as_str()), spec: (**spec).clone() });
+        }
     }
     for field in ["spec", "spec.models[1].model", "metadata.labels", "spec.runtime.command[0]", "If-Match"] {
         let located = manifest.locate(Refusal::new(Kind::Malformed, "wrong").field(field));
