@@ -5,6 +5,7 @@
 
 mod actor;
 mod baseline;
+mod gateway;
 mod life;
 mod pool;
 mod prewarmed;
@@ -66,6 +67,7 @@ async fn measure(args: &BenchArgs) -> Result<Vec<Measured>, Failure> {
         BenchRow::Minting => credence_bench::minting(path).map_err(|error| failed(&error)),
         BenchRow::Decision => credence_bench::decisions(path).map_err(|error| failed(&error)),
         BenchRow::Life => life::measure(path).await,
+        BenchRow::Gateway => gateway::measure(path).await,
         BenchRow::Resume => resume::measure(path).await,
     }
 }

@@ -14,6 +14,7 @@ pub mod jwt_svid;
 pub mod key;
 pub mod key_file;
 pub mod pem;
+pub mod strict_json;
 pub mod tls;
 pub mod x509_svid;
 
@@ -21,4 +22,3 @@ mod certificate;
 mod der;
 #[cfg(test)]
 mod fixture;
-mod strict_json;

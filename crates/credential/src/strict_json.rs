@@ -8,7 +8,10 @@ use serde_json::{Map, Number, Value};
 use std::fmt;
 
 /// Reads one JSON value and nothing after it. Nesting is limited by `serde_json` to 128 levels.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+///
+/// # Errors
+/// If it is none, or has a member twice.
+pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = Strict.deserialize(&mut deserializer)?;
     deserializer.end()?;

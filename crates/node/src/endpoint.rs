@@ -1,5 +1,5 @@
 //! What an actor sees: one Unix socket, made for its binding and gone with it, that serves the SPIFFE Workload API, an HTTP
-//! metadata service, and secrets to a proxy.
+//! metadata service, and to a proxy its secrets and whom to let through.
 //!
 //! Who may ask is decided by the kernel's evidence about the connected process, never by what a request says: the peer
 //! must belong to the process tree of the binding. No request names the actor; the socket is the actor.
@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
+pub mod authorization;
 pub(crate) mod desk;
 pub(crate) mod listener;
 mod metadata;

@@ -1,6 +1,6 @@
 //! What the node says of itself to who watches it: its metrics, and whether it works.
 
-use crate::endpoint::{desk, listener};
+use crate::endpoint::{authorization, desk, listener};
 use crate::hub::{self, call, decide};
 use crate::judge::{self, keeper, recorder};
 use crate::meter::Meters;
@@ -13,7 +13,7 @@ use credence_telemetry::otlp;
 use tokio::sync::watch;
 
 /// Every limit of this crate that refuses, cuts or holds up.
-static LIMITS: [&Limit; 26] = [
+static LIMITS: [&Limit; 28] = [
     &session::OUTGOING,
     &call::CALLS,
     &hub::TOKENS,
@@ -34,6 +34,8 @@ static LIMITS: [&Limit; 26] = [
     &listener::WRITE_TIME,
     &desk::MINTS,
     &desk::MINT_TIME,
+    &authorization::BODY,
+    &authorization::BATCH,
     &process::ORDERS,
     &runtime::EXECS,
     &local::CONNECTIONS,

@@ -36,11 +36,20 @@ impl Door {
 
     /// One whose actor is this process tree.
     pub(crate) async fn of(root: u32, mint: MintJwt) -> Self {
+        Self::with(root, served(1), |served| backing(served, mint)).await
+    }
+
+    /// One that serves this first, and answers from that.
+    pub(crate) async fn with(
+        root: u32,
+        first: Served,
+        backing: impl FnOnce(watch::Receiver<Served>) -> Backing,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let served = watch::Sender::new(served(1));
+        let served = watch::Sender::new(first);
         let root = TreeRoot::of(root).expect("it runs");
         let path = dir.path().join("s").join("id@x.sock");
-        let endpoint = Endpoint::open(&path, root, backing(served.subscribe(), mint)).await.expect("it opens");
+        let endpoint = Endpoint::open(&path, root, backing(served.subscribe())).await.expect("it opens");
         Self { endpoint, served, _dir: dir }
     }
 
@@ -74,7 +83,8 @@ impl Door {
     }
 }
 
-fn backing(served: watch::Receiver<Served>, mint: MintJwt) -> Backing {
+/// What answers with these, and decides nothing.
+pub(crate) fn backing(served: watch::Receiver<Served>, mint: MintJwt) -> Backing {
     Backing { served, mint, decide: Arc::new(|_, _| std::future::pending().boxed()), now: wall }
 }
 

@@ -10,6 +10,7 @@
 mod crowd;
 mod door;
 mod frames;
+mod gateway;
 mod identity;
 mod limits;
 mod metadata;

@@ -20,6 +20,7 @@ mod archive;
 mod backup;
 mod config;
 mod credential;
+mod gateway;
 mod http;
 mod journal;
 mod local;
@@ -36,6 +37,7 @@ pub use archive::archive;
 pub use backup::backup;
 pub use config::{node_config, server_config};
 pub use credential::{bundle, certificate, join_token, jwt_svid, request};
+pub use gateway::gateway;
 pub use http::http;
 pub use journal::{journal, snapshot};
 pub use local::{control_frame, key_file, left_behind, process_stat, traceparent};
@@ -69,6 +71,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "certificate", check: certificate },
     Target { name: "control_frame", check: control_frame },
     Target { name: "entry", check: entry },
+    Target { name: "gateway", check: gateway },
     Target { name: "http", check: http },
     Target { name: "join_token", check: join_token },
     Target { name: "journal", check: journal },

@@ -46,7 +46,7 @@ const POOL: &str = "apiVersion: credence.dev/v1alpha1\nkind: Pool\nmetadata: {na
 /// The command line of one installation: its home is a directory of the test, its server is found without flags.
 #[derive(Clone)]
 pub(crate) struct Cli {
-    home: PathBuf,
+    pub(crate) home: PathBuf,
     pub(crate) server: Option<String>,
     node_socket: Option<String>,
 }

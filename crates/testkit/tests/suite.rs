@@ -16,6 +16,7 @@ mod drill;
 mod driver;
 mod endpoint;
 mod explain;
+mod gateway;
 mod handshake;
 mod harness;
 mod life;

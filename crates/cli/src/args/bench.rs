@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// `credence bench`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BenchArgs {
-    /// What to measure: registry, minting, life or resume; may be given more than once (default: everything)
+    /// What to measure: registry, minting, decision, life, gateway or resume; may be given more than once (default: everything)
     #[arg(long = "row", value_name = "ROW", hide_possible_values = true)]
     pub(crate) rows: Vec<BenchRow>,
     /// Suspended actors in the registry that is measured
@@ -40,6 +40,8 @@ pub(crate) enum BenchRow {
     Decision,
     /// `credence dev`, first SVIDs, tokens and streams of the Workload API
     Life,
+    /// What a gateway asks over an actor's socket
+    Gateway,
     /// Resume to a served identity, with server and node as processes
     Resume,
 }
@@ -55,6 +57,7 @@ impl BenchRow {
             Self::Minting => "minting",
             Self::Decision => "decision",
             Self::Life => "life",
+            Self::Gateway => "gateway",
             Self::Resume => "resume",
         }
     }
@@ -73,6 +76,8 @@ pub(crate) enum BenchPart {
     Streams,
     /// Leave streams open that share connections
     SharedStreams,
+    /// Ask what a gateway asks
+    Checks,
 }
 
 impl BenchPart {
@@ -83,6 +88,7 @@ impl BenchPart {
             Self::Tokens => "tokens",
             Self::Streams => "streams",
             Self::SharedStreams => "shared-streams",
+            Self::Checks => "checks",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The actor's side of a measurement: an ordinary client of the Workload API, inside the process tree that it serves.
 
-use super::io;
+use super::{gateway, io};
 use crate::args::BenchPart;
 use crate::failure::Failure;
 use credence_bench::{median, quantile};
@@ -33,6 +33,9 @@ pub(super) struct Told {
     pub(super) p99_ms: f64,
     pub(super) per_second: f64,
     pub(super) count: u64,
+    /// The same of work that cannot be left out.
+    #[serde(default)]
+    pub(super) limit_p99_ms: f64,
 }
 
 /// Does its part and tells what it saw on standard output.
@@ -47,6 +50,7 @@ pub(super) async fn run(part: BenchPart) -> Result<(), Failure> {
         BenchPart::Tokens => tokens(&socket).await,
         BenchPart::Streams => streams(&socket, 1).await,
         BenchPart::SharedStreams => streams(&socket, SHARING).await,
+        BenchPart::Checks => gateway::checks(&socket).await,
     }
 }
 
@@ -109,22 +113,30 @@ async fn streams(socket: &str, of_each: u64) -> Result<(), Failure> {
 }
 
 pub(super) async fn first_svid(socket: &str) -> Result<(), Failure> {
+    fetched(socket).await.map(drop)
+}
+
+/// The certificates of the actor in DER, one after the other.
+pub(super) async fn fetched(socket: &str) -> Result<Vec<u8>, Failure> {
     let answer = client(socket).await?.fetch_x509svid(asked(X509svidRequest {})).await;
     let first = answer.map_err(|status| refused(&status))?.into_inner().message().await;
-    match first.map_err(|status| refused(&status))? {
-        Some(answer) if !answer.svids.is_empty() => Ok(()),
-        _ => Err(Failure::new(Kind::Bug, "the stream had no SVID")),
-    }
+    let first = first.map_err(|status| refused(&status))?.and_then(|answer| answer.svids.into_iter().next());
+    first.map(|svid| svid.x509_svid).ok_or_else(|| Failure::new(Kind::Bug, "the stream had no SVID"))
 }
 
 async fn client(socket: &str) -> Result<SpiffeWorkloadApiClient<Channel>, Failure> {
+    channel(socket).await.map(SpiffeWorkloadApiClient::new)
+}
+
+/// A connection to the socket.
+pub(super) async fn channel(socket: &str) -> Result<Channel, Failure> {
     let path = socket.to_owned();
     let connect = tower::service_fn(move |_| {
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }
     });
     let channel = Endpoint::from_static("http://workload").connect_with_connector(connect).await;
-    channel.map(SpiffeWorkloadApiClient::new).map_err(|error| Failure::caused(Kind::Unavailable, &error))
+    channel.map_err(|error| Failure::caused(Kind::Unavailable, &error))
 }
 
 fn asked<T>(message: T) -> tonic::Request<T> {
@@ -133,8 +145,8 @@ fn asked<T>(message: T) -> tonic::Request<T> {
     request
 }
 
-fn refused(status: &tonic::Status) -> Failure {
-    Failure::new(Kind::Unavailable, format!("the Workload API refused: {status}"))
+pub(super) fn refused(status: &tonic::Status) -> Failure {
+    Failure::new(Kind::Unavailable, format!("the socket refused: {status}"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "an actor learns where its endpoint is from its environment")]
@@ -144,7 +156,7 @@ fn socket() -> Result<String, Failure> {
     path.map(str::to_owned).ok_or_else(|| Failure::used_wrongly("SPIFFE_ENDPOINT_SOCKET names no Unix socket"))
 }
 
-fn tell(told: &Told) -> Result<(), Failure> {
+pub(super) fn tell(told: &Told) -> Result<(), Failure> {
     let line = serde_json::to_string(told).map_err(|error| Failure::new(Kind::Bug, error.to_string()))?;
     println!("{line}");
     Ok(())

@@ -82,46 +82,62 @@ async fn stream_bytes(home: &Path, part: BenchPart) -> Result<f64, Failure> {
     Ok(after.saturating_sub(before) as f64 / STREAMS as f64)
 }
 
-struct Dev {
+pub(super) struct Dev {
     home: std::path::PathBuf,
-    daemon: Daemon,
+    pub(super) daemon: Daemon,
 }
 
 impl Dev {
     /// Starts it and applies the class.
-    async fn start(home: &Path) -> Result<Self, Failure> {
+    pub(super) async fn start(home: &Path) -> Result<Self, Failure> {
         std::fs::create_dir_all(home).map_err(|error| io("no home for credence dev", &error))?;
         let mut command = Command::new(program()?);
         command.arg("dev").env("CREDENCE_HOME", home);
         let daemon = Daemon::start("credence dev", command, &home.join("log")).await?;
-        let class = home.join("class.yaml");
-        write_private(&class, CLASS.as_bytes())?;
-        let applied = Command::new(program()?)
-            .args(["apply", "-f"])
-            .arg(&class)
-            .env("CREDENCE_HOME", home)
-            .output()
-            .await
-            .map_err(|error| io("apply did not start", &error))?;
-        if applied.status.success() {
-            Ok(Self { home: home.to_owned(), daemon })
+        let dev = Self { home: home.to_owned(), daemon };
+        dev.apply("class", CLASS).await?;
+        Ok(dev)
+    }
+
+    /// Applies this.
+    pub(super) async fn apply(&self, name: &str, yaml: &str) -> Result<(), Failure> {
+        let file = self.home.join(format!("{name}.yaml"));
+        write_private(&file, yaml.as_bytes())?;
+        self.done(&["apply", "-f", &file.to_string_lossy()]).await
+    }
+
+    /// Runs a verb that must succeed.
+    pub(super) async fn done(&self, verb: &[&str]) -> Result<(), Failure> {
+        let ran = Command::new(program()?).args(verb).env("CREDENCE_HOME", &self.home).output().await;
+        let ran = ran.map_err(|error| io("a verb did not start", &error))?;
+        if ran.status.success() {
+            Ok(())
         } else {
-            Err(Failure::new(Kind::Bug, String::from_utf8_lossy(&applied.stderr).into_owned()))
+            Err(Failure::new(Kind::Bug, String::from_utf8_lossy(&ran.stderr).into_owned()))
         }
     }
 
     /// Lets an actor do its part, and gives what it tells.
     async fn ask(&self, part: BenchPart) -> Result<Told, Failure> {
-        let mut actor = self.actor(part)?;
+        self.ask_of("default/bench", part).await
+    }
+
+    /// The same of an actor of another class.
+    pub(super) async fn ask_of(&self, class: &str, part: BenchPart) -> Result<Told, Failure> {
+        let mut actor = self.actor_of(class, part)?;
         let told = actor.told().await?;
         actor.end().await?;
         Ok(told)
     }
 
     fn actor(&self, part: BenchPart) -> Result<Actor, Failure> {
+        self.actor_of("default/bench", part)
+    }
+
+    fn actor_of(&self, class: &str, part: BenchPart) -> Result<Actor, Failure> {
         let program = program()?;
         let mut command = Command::new(&program);
-        command.args(["run", "--class", "default/bench", "--"]).arg(&program);
+        command.args(["run", "--class", class, "--"]).arg(&program);
         command.args(["bench", "--as-actor", part.name()]).env("CREDENCE_HOME", &self.home);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| io("an actor did not start", &error))?;

@@ -72,7 +72,6 @@ impl Desk {
         Ok(minted)
     }
 
-    #[expect(dead_code, reason = "external authorization will ask it")]
     /// Has questions decided in the name of the actor. Nobody is answered if the binding ends meanwhile.
     pub(super) async fn decide(
         &self,

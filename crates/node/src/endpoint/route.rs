@@ -1,10 +1,14 @@
 //! Which service a request is for.
 
+use crate::endpoint::authorization::Gatekeeper;
 use crate::endpoint::desk::Desk;
 use crate::endpoint::sds::Sds;
 use crate::endpoint::workload::Workload;
 use crate::endpoint::{metadata, status};
 use credence_model::refusal::{Kind, Refusal};
+use credence_wire::envoy::service::auth::v3::authorization_server::{
+    AuthorizationServer, SERVICE_NAME as AUTHORIZATION,
+};
 use credence_wire::envoy::service::secret::v3::secret_discovery_service_server::{
     SERVICE_NAME as SDS, SecretDiscoveryServiceServer,
 };
@@ -21,6 +25,8 @@ use tower::Service as _;
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Longest request for secrets, in bytes: a proxy says all that it is made of each time.
 const SECRETS_BYTES_MAX: usize = 256 * 1024;
+/// Longest request of a gateway, in bytes: a body, headers, a certificate, and what the route says.
+const CHECK_BYTES_MAX: usize = 512 * 1024;
 
 /// The services of one endpoint.
 #[derive(Clone)]
@@ -28,16 +34,19 @@ pub(super) struct Services {
     desk: Arc<Desk>,
     workload: SpiffeWorkloadApiServer<Workload>,
     secrets: SecretDiscoveryServiceServer<Sds>,
+    authorization: AuthorizationServer<Gatekeeper>,
 }
 
 impl Services {
     pub(super) fn new(desk: Arc<Desk>) -> Self {
         let workload = SpiffeWorkloadApiServer::new(Workload(Arc::clone(&desk)));
         let secrets = SecretDiscoveryServiceServer::new(Sds(Arc::clone(&desk)));
+        let authorization = AuthorizationServer::new(Gatekeeper(Arc::clone(&desk)));
         Self {
             desk,
             workload: workload.max_decoding_message_size(MESSAGE_BYTES_MAX),
             secrets: secrets.max_decoding_message_size(SECRETS_BYTES_MAX),
+            authorization: authorization.max_decoding_message_size(CHECK_BYTES_MAX),
         }
     }
 
@@ -48,6 +57,7 @@ impl Services {
         }
         match service(request.uri().path()) {
             SDS => said(self.secrets.call(request).await),
+            AUTHORIZATION => said(self.authorization.call(request).await),
             // The guard is of the Workload API; proxies do not know it.
             _ if !has_security_header(request.headers()) => {
                 let refusal = Refusal::new(Kind::Malformed, "the metadata workload.spiffe.io: true is missing");

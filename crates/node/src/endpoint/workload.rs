@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-mod claims;
+pub(super) mod claims;
 
 /// The service of one endpoint.
 pub(super) struct Workload(pub(super) Arc<Desk>);

@@ -44,7 +44,7 @@ fn within(namespace: &Path, command: &Command) -> Command {
 pub(crate) struct Dev {
     pub(crate) cli: Cli,
     // Fields are dropped in this order: the process before its directory.
-    _process: Process,
+    pub(crate) process: Process,
     _home: TempDir,
 }
 
@@ -55,7 +55,7 @@ impl Dev {
         let data_dir = home.path().join("d");
         let (process, _) = daemon(&cli, &["dev", "--data-dir", arg(&data_dir)]);
         cli.fed(&["apply", "-f", "-"], &objects());
-        Self { cli, _process: process, _home: home }
+        Self { cli, process, _home: home }
     }
 }
 

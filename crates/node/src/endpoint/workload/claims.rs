@@ -5,7 +5,7 @@ use prost_types::{ListValue, Struct, Value};
 use serde_json::Map;
 
 /// The members of a JSON object.
-pub(super) fn to_struct(members: Map<String, serde_json::Value>) -> Struct {
+pub(in crate::endpoint) fn to_struct(members: Map<String, serde_json::Value>) -> Struct {
     Struct { fields: members.into_iter().map(|(name, value)| (name, to_value(value))).collect() }
 }
 

@@ -1,0 +1,133 @@
+//! Rows on a gateway: how long a question of Envoy's takes over the actor's socket, beside one that asks nothing.
+
+use super::actor::{Told, channel, fetched, refused, tell};
+use super::life::Dev;
+use crate::args::BenchPart;
+use crate::failure::Failure;
+use credence_bench::{Measured, Promise, median, quantile};
+use credence_credential::pem::{self, Label};
+use credence_model::refusal::Kind;
+use credence_wire::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
+use credence_wire::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use credence_wire::envoy::service::auth::v3::{AttributeContext, CheckRequest};
+use serde_json::json;
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tonic::transport::Channel;
+
+const CLASS: &str = "apiVersion: credence.dev/v1alpha1
+kind: Class
+metadata: {namespace: default, name: bench-gateway}
+spec:
+  owner: bench@example.org
+  permissions:
+    allow: [tool bench/submit when amount <= 500 EUR]
+    record: {allowedOneIn: 1000}
+";
+const NAME: &str = "default/bench-gateway";
+/// Questions each second, and for how long.
+const CHECKS_PER_SECOND: u64 = 10_000;
+const CHECKED_FOR_SECS: u64 = 3;
+/// Connections that share them, as Envoy has one for each of its threads.
+const CONNECTIONS: usize = 4;
+
+pub(super) async fn measure(dir: &Path) -> Result<Vec<Measured>, Failure> {
+    let dev = Dev::start(&dir.join("home")).await?;
+    dev.apply("gateway", CLASS).await?;
+    dev.done(&["class", "consent", NAME]).await?;
+    let told = dev.ask_of(NAME, BenchPart::Checks).await?;
+    dev.daemon.end().await;
+    let late = match told.per_second {
+        reached if reached > CHECKS_PER_SECOND as f64 * 0.95 => String::new(),
+        reached => format!(" (only {reached:.0}/s were reached)"),
+    };
+    let of =
+        |part: &str| format!("ext_authz check of a tool's call, {CHECKS_PER_SECOND}/s over the socket, {part}{late}");
+    Ok(vec![
+        Measured::new("check-p99", of("p99"), told.p99_ms * 1000.0, "µs", Some(Promise::AtMost(300.0))).beside(
+            "the same call without a question",
+            told.limit_p99_ms * 1000.0,
+            None,
+        ),
+        Measured::new("check-p50", of("p50"), told.p50_ms * 1000.0, "µs", None),
+    ])
+}
+
+/// The actor's part: it is the gateway, and who it asks about.
+pub(super) async fn checks(socket: &str) -> Result<(), Failure> {
+    let svid = fetched(socket).await?;
+    let question = question(&pem::write(Label::Certificate, &svid));
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        clients.push(AuthorizationClient::new(channel(socket).await?));
+    }
+    let first = clients.first().ok_or_else(|| Failure::new(Kind::Bug, "no connection"))?;
+    let answer = first.clone().check(question.clone()).await.map_err(|status| refused(&status))?.into_inner();
+    if answer.status.as_ref().is_none_or(|status| status.code != 0) {
+        return Err(Failure::new(Kind::Bug, format!("the call was denied: {answer:?}")));
+    }
+    let (mut limit, _) = steadily(&clients, &CheckRequest::default()).await?;
+    let (mut took, per_second) = steadily(&clients, &question).await?;
+    tell(&Told {
+        p50_ms: median(&mut took),
+        p99_ms: quantile(&mut took, 0.99),
+        limit_p99_ms: quantile(&mut limit, 0.99),
+        per_second,
+        count: took.len() as u64,
+    })
+}
+
+/// Asks at a steady rate. Gives how long each took from when it was due, in milliseconds, and the rate that was reached.
+async fn steadily(
+    clients: &[AuthorizationClient<Channel>],
+    question: &CheckRequest,
+) -> Result<(Vec<f64>, f64), Failure> {
+    let count = CHECKS_PER_SECOND * CHECKED_FOR_SECS;
+    let (mut asking, begin) = (JoinSet::new(), Instant::now());
+    for (nth, client) in (0..count).zip(clients.iter().cycle()) {
+        let due = begin + Duration::from_micros(nth * 1_000_000 / CHECKS_PER_SECOND);
+        // The runtime's clock ticks in milliseconds; in between others have their turn.
+        while Instant::now() < due {
+            tokio::task::yield_now().await;
+        }
+        let (mut client, question) = (client.clone(), question.clone());
+        asking.spawn(async move {
+            let answered = client.check(question).await;
+            answered.map(|_| due.elapsed().as_secs_f64() * 1000.0).map_err(|status| refused(&status))
+        });
+    }
+    let mut took = Vec::new();
+    while let Some(one) = asking.join_next().await {
+        took.push(one.map_err(|error| Failure::new(Kind::Bug, format!("a question was lost: {error}")))??);
+    }
+    Ok((took, count as f64 / begin.elapsed().as_secs_f64()))
+}
+
+fn question(certificate: &str) -> CheckRequest {
+    let encoded = certificate.bytes().map(|byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    });
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": { "name": "submit", "arguments": { "amount": 300, "currency": "EUR" } } });
+    let http = HttpRequest {
+        method: "POST".to_owned(),
+        path: "/mcp".to_owned(),
+        headers: pairs(&[("content-type", "application/json"), ("x-envoy-auth-partial-body", "false")]),
+        raw_body: body.to_string().into_bytes(),
+        ..HttpRequest::default()
+    };
+    let attributes = AttributeContext {
+        source: Some(Peer { principal: String::new(), certificate: encoded.collect() }),
+        request: Some(Request { http: Some(http) }),
+        context_extensions: pairs(&[("mapping", "mcp"), ("server", "bench")]),
+    };
+    CheckRequest { attributes: Some(attributes) }
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
