@@ -69,6 +69,7 @@ async fn play(
     act::restart::play(stage, house).await?;
     act::termination::play(stage, house).await?;
     act::trail::play(stage, house).await?;
+    act::permission::play(stage, house).await?;
     act::ending::play(stage, house).await
 }
 

@@ -17,6 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Path of the control plane's SPIFFE ID.
+const CONTROL_PLANE_PATH: &str = "/credence/server";
+
 /// How long it thinks about the next report.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -34,6 +37,14 @@ enum Verb {
         /// The file
         file: PathBuf,
     },
+    /// Asks the control plane for an actor below this one, and prints its answer; exits with 1 if it is refused
+    Spawn {
+        /// Where to ask, e.g. https://127.0.0.1:8443/v1/children
+        url: String,
+        /// What is wanted, as JSON
+        #[arg(value_parser = json)]
+        wanted: Value,
+    },
     /// Calls the tool with a copy: as a certificate, then as a token; exits with 1 if both are refused
     Replay {
         /// The file
@@ -46,6 +57,7 @@ async fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         None => work().await.map(|()| true),
         Some(Verb::KeepACopy { file }) => copy::keep(&file).await.map(|()| true),
+        Some(Verb::Spawn { url, wanted }) => spawn(&url, &wanted).await,
         Some(Verb::Replay { file }) => copy::replay(&file).await,
     };
     match done {
@@ -78,6 +90,17 @@ async fn work() -> Result<(), Box<dyn Error>> {
     }
 }
 
+/// It proves who it is as it does to the tool, and so cannot ask in anybody else's name.
+async fn spawn(url: &str, wanted: &Value) -> Result<bool, Box<dyn Error>> {
+    let source = X509Source::new().await?;
+    let own = source.svid()?.spiffe_id().trust_domain().clone();
+    let is_server = move |peer: &SpiffeId| *peer.trust_domain() == own && peer.path() == CONTROL_PLANE_PATH;
+    let tls = Arc::new(spiffe_rustls::mtls_client(source.clone()).authorize(is_server).build()?);
+    let (status, answer) = post(tls, url, None, wanted).await?;
+    println!("{answer}");
+    Ok(status.is_success())
+}
+
 /// Files the next report and keeps its number if it was taken. Says in words what came of it.
 async fn file_one(tls: Arc<ClientConfig>) -> Result<String, Box<dyn Error>> {
     let number = counter::last()? + 1;
@@ -90,6 +113,10 @@ async fn file_one(tls: Arc<ClientConfig>) -> Result<String, Box<dyn Error>> {
         Ok((status, answer)) => format!("report {number} refused: {status}: {}", said(&answer, "error")),
         Err(error) => format!("report {number} not filed: {error}"),
     })
+}
+
+fn json(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 fn said<'a>(answer: &'a Value, what: &str) -> &'a str {

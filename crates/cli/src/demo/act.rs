@@ -4,6 +4,7 @@ pub(super) mod copy;
 pub(super) mod ending;
 pub(super) mod loss;
 pub(super) mod moving;
+pub(super) mod permission;
 pub(super) mod restart;
 pub(super) mod termination;
 pub(super) mod trail;

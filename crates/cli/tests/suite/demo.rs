@@ -22,6 +22,13 @@ fn the_demo_holds_what_it_says_and_leaves_nothing_behind() {
         "resume   refused: finance/actor-04 has lost its node",
         "actor-04 kept its identity",
         "create   refused: actor id finance/actor-12 was used before",
+        "ada-1        submits 150 EUR   allowed",
+        "ada-1        submits 300 EUR   denied by delegation",
+        "ada-1        submits 600 EUR   denied by class and delegation",
+        "bob-1        submits 150 EUR   denied by delegation",
+        "ada-1-child  submits  50 EUR   allowed",
+        "ada-1-child  submits  60 EUR   denied by delegation",
+        "revision 2 of the class would permit 5000 EUR: it waits for consent",
         "one to one   ok   registry   ok   continuity   ok",
     ] {
         assert!(ran.stdout.contains(line), "no line says {line:?}:\n{}", ran.stdout);

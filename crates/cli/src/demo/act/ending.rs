@@ -9,7 +9,7 @@ use credence_server::api::invariant::InvariantsView;
 
 pub(in crate::demo) async fn play(stage: &Stage, house: &House) -> Result<(), Failure> {
     let found: InvariantsView = house.client.send(Call::get("/v1/invariants")).await?;
-    stage.heading(8, &format!("The three invariants, checked against all {} journal entries", found.entries))?;
+    stage.heading(9, &format!("The three invariants, checked against all {} journal entries", found.entries))?;
     let words = found.items.iter().map(|item| {
         let verdict = if item.holds { stage.good("ok") } else { stage.bad("BROKEN") };
         format!("{}   {verdict}", item.name)
