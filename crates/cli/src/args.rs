@@ -21,9 +21,9 @@ pub(crate) use daemon::{
 pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, DoctorArgs, ExplainArgs, GetArgs, NamespaceArg};
 pub(crate) use permission::{CanArgs, DelegationVerb, GrantArgs, ListDelegationsArgs, NarrowArgs, RevokeArgs};
 pub(crate) use subject::{
-    ActorVerb, BundleArgs, BundleForm, BundleVerb, ClassVerb, CompletionArgs, ConsentArgs, CreateActorArgs, DiffArgs,
-    EnableArgs, ExecArgs, InspectArgs, LogVerb, LogsArgs, PermissionsArgs, ReasonArgs, ResumeArgs, SuspendArgs,
-    SvidVerb, TailArgs, TokenArgs, TokenVerb, VerifyArgs, WorkerVerb,
+    ActorVerb, BundleArgs, BundleForm, BundleVerb, ClassTestArgs, ClassVerb, CompletionArgs, ConsentArgs,
+    CreateActorArgs, DiffArgs, EnableArgs, ExecArgs, InspectArgs, LogVerb, LogsArgs, PermissionsArgs, ReasonArgs,
+    ResumeArgs, SuspendArgs, SvidVerb, TailArgs, TokenArgs, TokenVerb, VerifyArgs, WorkerVerb,
 };
 
 /// Identity for AI agents: every running agent gets an attested, fenced and attributable SPIFFE identity.
@@ -109,7 +109,7 @@ pub(crate) enum Verb {
     Doctor(DoctorArgs),
     /// Delete objects
     Delete(DeleteArgs),
-    /// Enable, disable and compare classes, and consent to what they permit
+    /// Enable, disable, compare and test classes, and consent to what they permit
     #[command(subcommand)]
     Class(ClassVerb),
     /// Create actors and take them through their life

@@ -50,7 +50,7 @@ pub(crate) async fn execute(verb: Verb, session: &Session) -> Result<ExitCode, F
         Verb::Delegation(verb) => delegation::run(verb, session).await?,
         Verb::Explain(args) => return explain::run(args, session).await,
         Verb::Delete(args) => delete::run(args, session).await?,
-        Verb::Class(verb) => class::run(verb, session).await?,
+        Verb::Class(verb) => return class::run(verb, session).await,
         Verb::Actor(verb) => return actor::run(verb, session).await,
         Verb::Worker(verb) => worker::run(verb, session).await?,
         Verb::Token(verb) => token::run(verb, session).await?,

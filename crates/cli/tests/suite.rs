@@ -10,6 +10,8 @@
 
 #[path = "suite/backup.rs"]
 mod backup;
+#[path = "suite/class_test.rs"]
+mod class_test;
 #[path = "suite/demo.rs"]
 mod demo;
 #[path = "suite/dev.rs"]

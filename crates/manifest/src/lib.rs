@@ -7,10 +7,12 @@
 //! A crate of its own, because a manifest is a text from strangers and fuzzing has to reach its parser. It reads no file and
 //! sends nothing; what the server thinks of an object comes later, and [`Manifest::locate`] gives that error its line too.
 
+pub mod class_test;
 mod document;
 mod problem;
 mod tree;
 
+use class_test::ClassTest;
 use credence_model::class::ClassSpec;
 use credence_model::guard::GuardSpec;
 use credence_model::id::{ClassName, ClassRef, GuardName, GuardRef, Namespace, PoolName, PoolRef};
@@ -52,6 +54,8 @@ pub enum Object {
     Pool(PoolRef, PoolSpec),
     /// A guard.
     Guard(GuardRef, Box<GuardSpec>),
+    /// A test of a class: nothing that a server knows.
+    ClassTest(ClassRef, Box<ClassTest>),
 }
 
 /// What is wrong with a manifest.
@@ -94,6 +98,7 @@ impl fmt::Display for Object {
             Self::Class(class, _) => write!(f, "class {class}"),
             Self::Pool(pool, _) => write!(f, "pool {pool}"),
             Self::Guard(guard, _) => write!(f, "guard {guard}"),
+            Self::ClassTest(class, _) => write!(f, "test of class {class}"),
         }
     }
 }
@@ -141,6 +146,13 @@ fn read(file: &str, document: Document<'_>, namespace: &Namespace) -> Result<Man
             typed.spec.validate().map_err(|refusal| origin.locate(refusal))?;
             build(typed.metadata, namespace, origin, |namespace, guard| {
                 Object::Guard(GuardRef { namespace, guard }, Box::new(typed.spec))
+            })
+        }
+        Written::ClassTest => {
+            let typed: Typed<ClassName, ClassTest> = typed(&origin, &document)?;
+            typed.spec.validate().map_err(|refusal| origin.locate(refusal))?;
+            build(typed.metadata, namespace, origin, |namespace, class| {
+                Object::ClassTest(ClassRef { namespace, class }, Box::new(typed.spec))
             })
         }
     }

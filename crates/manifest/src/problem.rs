@@ -21,12 +21,16 @@ pub(super) struct Origin {
     object: Option<String>,
 }
 
+/// The names of the kinds that are written down.
+const KINDS: [&str; 4] = ["Class", "Pool", "Guard", "ClassTest"];
+
 /// The kinds of objects that are written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Class,
     Pool,
     Guard,
+    ClassTest,
 }
 
 impl Written {
@@ -35,6 +39,7 @@ impl Written {
             "Class" => Some(Self::Class),
             "Pool" => Some(Self::Pool),
             "Guard" => Some(Self::Guard),
+            "ClassTest" => Some(Self::ClassTest),
             _ => None,
         }
     }
@@ -46,6 +51,7 @@ impl fmt::Display for Written {
             Self::Class => "class",
             Self::Pool => "pool",
             Self::Guard => "guard",
+            Self::ClassTest => "test of class",
         })
     }
 }
@@ -60,7 +66,7 @@ impl Origin {
         Self { file: file.to_owned(), tree, object }
     }
 
-    /// Which kind of object it is; only classes, pools and guards are written down.
+    /// Which kind of object it is.
     pub(super) fn kind(&self) -> Result<Written, ManifestError> {
         match self.tree.text(&["apiVersion"]) {
             Some(API_VERSION) => {}
@@ -75,12 +81,12 @@ impl Origin {
             Some(Err(other)) => {
                 let message = format!("`{}` is not a kind", other.escape_debug());
                 let refusal = Refusal::new(Kind::Malformed, message).field("kind");
-                let guess = closest(other, &["Class", "Pool", "Guard"]).map(|kind| format!("Did you mean `{kind}`?"));
+                let guess = closest(other, &KINDS).map(|kind| format!("Did you mean `{kind}`?"));
                 Err(self.locate(
-                    refusal.hint(guess.unwrap_or_else(|| "Write kind: Class, kind: Pool or kind: Guard".into())),
+                    refusal.hint(guess.unwrap_or_else(|| "Write kind: Class, Pool, Guard or ClassTest".into())),
                 ))
             }
-            None => Err(self.missing("kind", "Write kind: Class, kind: Pool or kind: Guard")),
+            None => Err(self.missing("kind", "Write kind: Class, Pool, Guard or ClassTest")),
         }
     }
 

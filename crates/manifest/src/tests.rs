@@ -52,6 +52,88 @@ fn a_file_with_several_documents_becomes_as_many_objects() {
     assert_eq!(manifests[0].labels.get("tier").map(String::as_str), Some("standard"));
 }
 
+const TEST: &str = "apiVersion: credence.dev/v1alpha1
+kind: ClassTest
+metadata: {namespace: finance, name: expense-agent}
+spec:
+  actors:
+    - id: a-1
+  cases:
+    - can: tool a/b
+      context: {amount: 1.5, tags: [x, y], of: {them: true}}
+      expect: allow
+      with: [log]
+    - can: read a/b
+      expect: deny
+      by: [class]
+";
+
+#[test]
+fn a_test_is_read_with_what_its_requests_say() {
+    let manifests = read_text(TEST).expect("a test");
+    let Object::ClassTest(class, test) = &manifests[0].object else { panic!("the object is a test") };
+    assert_eq!((class.to_string().as_str(), test.cases.len()), ("finance/expense-agent", 2));
+    assert_eq!(test.cases[0].can.to_string(), "tool a/b");
+    let context = serde_json::json!({"amount": 1.5, "tags": ["x", "y"], "of": {"them": true}});
+    assert_eq!(test.cases[0].context, context);
+    assert_eq!(test.cases[1].by.as_deref(), Some(["class".to_owned()].as_slice()));
+}
+
+#[test]
+fn every_wrong_line_of_a_test_is_named_with_its_place_and_a_remedy() {
+    let c = "test of class finance/expense-agent: ";
+    let change = |from: &str, to: &str| TEST.replace(from, to);
+    let cases = [
+        (
+            change("expect: deny", "exepct: deny"),
+            format!("{c}spec.cases[1]: unknown field `exepct`, did you mean `expect`?  (f.yaml:13:7)"),
+        ),
+        (
+            change("expect: deny", "expect: denied"),
+            format!("{c}spec.cases[1].expect: `denied` is not known. Write one of allow, deny  (f.yaml:13:15)"),
+        ),
+        (
+            change("read a/b", "\"* a/b\""),
+            format!("{c}spec.cases[1].can: question `* a/b` is not valid: `*` is no action; name one  (f.yaml:12:12)"),
+        ),
+        (
+            change("read a/b", "read a/*"),
+            format!(
+                "{c}spec.cases[1].can: resource `*` is not valid: a request names one resource, without *  (f.yaml:12:12)"
+            ),
+        ),
+        (
+            change("read a/b", "read a/b when x = 1"),
+            format!(
+                "{c}spec.cases[1].can: question `read a/b when x = 1` is not valid: it has neither conditions nor obligations; what a request says is its context  (f.yaml:12:12)"
+            ),
+        ),
+        (
+            change("expect: deny", "expect: allow"),
+            format!("{c}spec.cases[1].by: this is said of what is denied  (f.yaml:14:7)"),
+        ),
+        (
+            change("expect: allow", "expect: deny"),
+            format!("{c}spec.cases[0].with: this is said of what is allowed  (f.yaml:11:7)"),
+        ),
+        (
+            change("expect: allow", "expect: allow\n      usedBefore: 1001"),
+            format!("{c}spec.cases[0].usedBefore: 1001 is not from 0 to 1000  (f.yaml:11:7)"),
+        ),
+        (
+            change("id: a-1", "id: A"),
+            format!("{c}spec.actors[0].id: actor id `A` is not valid: only a-z, 0-9 and - are allowed  (f.yaml:6:11)"),
+        ),
+        (
+            TEST.split("  cases:").next().unwrap_or_default().to_owned(),
+            format!("{c}spec.cases: there is no case in it  (f.yaml:4:1)"),
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(read_text(&text).expect_err(&text), expected);
+    }
+}
+
 #[test]
 fn a_guard_is_read_and_its_wrong_lines_are_named() {
     let manifests = read_text(GUARD).expect("a guard");
@@ -102,7 +184,7 @@ fn every_wrong_line_is_named_with_its_place_and_a_remedy() {
         (change("owner: finance@example.org", "owner:"), format!("{c}spec.owner: it has no value. Write \"\" for an empty text, or leave the field out  (f.yaml:8:8)")),
         (change("- model: small", "- provider: small"), format!("{c}spec.models[1]: field `model` is missing  (f.yaml:12:7)")),
         (change("kind: Class", "kind: Clas"), "kind: `Clas` is not a kind. Did you mean `Class`?  (f.yaml:2:1)".into()),
-        (change("kind: Class\n", ""), "field `kind` is missing. Write kind: Class, kind: Pool or kind: Guard  (f.yaml:1:1)".into()),
+        (change("kind: Class\n", ""), "field `kind` is missing. Write kind: Class, Pool, Guard or ClassTest  (f.yaml:1:1)".into()),
         (change("v1alpha1", "v1"), format!("{c}apiVersion: `credence.dev/v1` is not known. Write apiVersion: credence.dev/v1alpha1  (f.yaml:1:1)")),
         (change("name: expense-agent", "name: Expense"), "class finance/Expense: metadata.name: class name `Expense` is not valid: only a-z, 0-9 and - are allowed  (f.yaml:5:9)".into()),
         (change("{tier: standard}", "{tier: [a]}"), format!("{c}metadata.labels.tier: expected string scalar  (f.yaml:6:18)")),

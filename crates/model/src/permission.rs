@@ -14,6 +14,7 @@ pub(crate) mod check;
 pub mod condition;
 mod contain;
 pub mod decimal;
+pub mod deed;
 pub mod obligation;
 pub mod question;
 pub mod resources;

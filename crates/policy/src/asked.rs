@@ -41,25 +41,51 @@ impl Asked {
         (kind, id): (&str, &str),
         (properties, context): (&Value, &Value),
     ) -> Result<Self, Refusal> {
-        let malformed = |field: &str, error: String| Refusal::new(Kind::Malformed, error).field(field);
-        let facts = |field: &str, value: &Value| match value {
-            Value::Null => Ok(Facts::default()),
-            value => Facts::read(value).map_err(|error| malformed(field, error.to_string())),
-        };
-        let kind = Name::parse(kind).map_err(|error| malformed("resource.type", error.to_string()))?;
-        let said = credence_model::canonical_json::write(&serde_json::json!([properties, context]));
-        if said.len() > CONTEXT_BYTES_MAX {
-            return Err(malformed("context", format!("longer than {CONTEXT_BYTES_MAX} bytes")));
-        }
         Ok(Self {
             actor,
             class: None,
-            action: Name::parse(action).map_err(|error| malformed("action.name", error.to_string()))?,
-            resource: Resource::new(kind, id).map_err(|error| malformed("resource.id", error.to_string()))?,
-            properties: facts("resource.properties", properties)?,
-            context: facts("context", context)?,
-            digest: Digest::of(said.as_bytes()),
+            digest: Self::check_size(properties, context)?,
+            action: Self::action(action)?,
+            resource: Self::resource(kind, id)?,
+            properties: Self::facts("resource.properties", properties)?,
+            context: Self::facts("context", context)?,
         })
+    }
+
+    /// Reads the name of an action.
+    ///
+    /// # Errors
+    /// As [`Self::read`], as those below.
+    pub fn action(name: &str) -> Result<Name, Refusal> {
+        Name::parse(name).map_err(|error| Refusal::from(error).field("action.name"))
+    }
+
+    /// Reads a kind of resource.
+    pub fn kind(name: &str) -> Result<Name, Refusal> {
+        Name::parse(name).map_err(|error| Refusal::from(error).field("resource.type"))
+    }
+
+    /// Reads a resource.
+    pub fn resource(kind: &str, id: &str) -> Result<Resource, Refusal> {
+        Resource::new(Self::kind(kind)?, id).map_err(|error| Refusal::from(error).field("resource.id"))
+    }
+
+    /// Reads what a request says in this field.
+    pub fn facts(field: &str, value: &Value) -> Result<Facts, Refusal> {
+        match value {
+            Value::Null => Ok(Facts::default()),
+            value => Facts::read(value).map_err(|error| Refusal::new(Kind::Malformed, error.to_string()).field(field)),
+        }
+    }
+
+    /// Whether what a request says is not too large; answers the digest of it.
+    pub fn check_size(properties: &Value, context: &Value) -> Result<Digest, Refusal> {
+        let said = credence_model::canonical_json::write(&serde_json::json!([properties, context]));
+        if said.len() > CONTEXT_BYTES_MAX {
+            let message = format!("longer than {CONTEXT_BYTES_MAX} bytes");
+            return Err(Refusal::new(Kind::Malformed, message).field("context"));
+        }
+        Ok(Digest::of(said.as_bytes()))
     }
 
     /// The question, asked now.

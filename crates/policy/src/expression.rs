@@ -103,6 +103,23 @@ impl EntityType {
 }
 
 impl Expression {
+    /// Every entity that is named in it.
+    pub(crate) fn entities(&self, found: &mut dyn FnMut(&Constant)) {
+        let mut all = |of: &[Self]| of.iter().for_each(|of| of.entities(found));
+        match self {
+            Self::Entity(constant) => found(constant),
+            Self::And(of) | Self::Or(of) | Self::Set(of) => all(of),
+            Self::Not(of) | Self::Negative(of) | Self::IsEmpty(of) | Self::Is(_, of) => of.entities(found),
+            Self::If(of) => all(of.as_slice()),
+            Self::Binary(_, of) => all(of.as_slice()),
+            Self::Attribute(of) | Self::Has(of) => of.0.entities(found),
+            Self::Like(of) => of.0.entities(found),
+            Self::Record(of) => of.iter().for_each(|(_, of)| of.entities(found)),
+            Self::Truth(_) | Self::Long(_) | Self::Text(_) | Self::Decimal(_) | Self::Principal => {}
+            Self::Action | Self::Resource | Self::Context | Self::Member(_) | Self::HasMember(_) => {}
+        }
+    }
+
     /// What it takes behind itself, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         let all = |of: &[Self]| of.iter().map(Self::bytes).sum::<usize>();

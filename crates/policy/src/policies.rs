@@ -2,7 +2,7 @@
 
 use crate::evaluate::world::{Names, Seen, World};
 use crate::evaluate::{EvalError, holds};
-use crate::expression::{Expression, text_heap_bytes};
+use crate::expression::{Constant, EntityType, Expression, text_heap_bytes};
 use credence_model::permission::obligation::Obligation;
 use credence_model::permission::question::{Principal, Question};
 use smol_str::SmolStr;
@@ -61,6 +61,18 @@ impl Policies {
             }
         }
         judgement
+    }
+
+    /// The actions and the resources (as `KIND/NAME`) that stand in the policies by their names, in no particular order.
+    pub fn named(&self) -> (Vec<SmolStr>, Vec<SmolStr>) {
+        let (mut actions, mut resources) = (Vec::new(), Vec::new());
+        let mut found = |constant: &Constant| match constant.kind {
+            EntityType::Action => actions.push(constant.id.clone()),
+            EntityType::Resource => resources.push(constant.id.clone()),
+            EntityType::Actor | EntityType::Class | EntityType::Namespace => {}
+        };
+        self.policies.iter().for_each(|policy| policy.condition.entities(&mut found));
+        (actions, resources)
     }
 
     /// How many there are.

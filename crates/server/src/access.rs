@@ -27,6 +27,8 @@ use tonic::Code;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
+/// What the caller calls its request: it gets that back (Authorization API 1.0 §10.1.3). Nothing else comes of it.
+const REQUEST_ID: &str = "x-request-id";
 /// Most of a request's path that stands in its trace, in characters: longer ones name nothing that there is.
 const PATH_CHARS_MAX: usize = 256;
 
@@ -143,6 +145,7 @@ fn answering(app: &Arc<App>, route: Route) -> MethodRouter {
         let (app, route) = (Arc::clone(&app), Arc::clone(&route));
         let mut part = begin(&app, &route, &request);
         let trace = part.trace();
+        let asked_as = request.headers().get(REQUEST_ID).cloned();
         let span = tracing::info_span!("request", id = trace.id(), method = %route.method, path = route.path);
         request.extensions_mut().insert(trace);
         let answer = async move {
@@ -170,6 +173,7 @@ fn answering(app: &Arc<App>, route: Route) -> MethodRouter {
             part.set("http.response.status_code", || u64::from(answer.status().as_u16()));
             part.fail_if(answer.status().is_server_error());
             tell(answer.headers_mut(), &part);
+            asked_as.map(|id| answer.headers_mut().insert(REQUEST_ID, id));
             answer
         };
         answer.instrument(span)

@@ -15,12 +15,14 @@ use credence_control::{Answered, Cell};
 use credence_model::caller::Caller;
 use credence_model::command::{Command, Request};
 use credence_model::hold::Hold;
+use credence_model::id::Namespace;
 use credence_model::refusal::Refusal;
 use credence_model::spiffe_id::TrustDomain;
 use credence_model::template::PathTemplates;
 use credence_telemetry::span::Tracer;
 use credence_wire::node as wire;
-use tokio::sync::watch;
+use std::collections::BTreeMap;
+use tokio::sync::{Semaphore, watch};
 use zeroize::Zeroizing;
 
 /// What every handler can reach.
@@ -41,6 +43,10 @@ pub(crate) struct App {
     pub(crate) archives: Archives,
     /// Policies that are ready to be asked.
     pub(crate) policies: CompiledPolicies,
+    /// Types of subjects that stand for the actors of a namespace, beside `actor`.
+    pub(crate) subject_types: BTreeMap<String, Namespace>,
+    /// Whose turn it is to ask about the past.
+    pub(crate) past: Semaphore,
     /// The open streams of nodes.
     pub(crate) calls: Calls,
     /// How fast nodes may attest.

@@ -5,12 +5,14 @@
 use crate::limits::Limits;
 use credence_credential::key::KeyAlgorithm;
 use credence_credential::key_file::Passphrase;
+use credence_model::id::Namespace;
 use credence_model::refusal::Refusal;
 use credence_model::settings::Settings;
 use credence_model::spiffe_id::{SpiffeId, TrustDomain};
 use credence_model::template::PathTemplates;
 use credence_telemetry::otlp;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +26,10 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:8443";
 pub const NAMES_MAX: usize = 32;
 /// Most administrators, by SPIFFE ID and by uid each.
 pub const ADMINS_MAX: usize = 256;
+/// Most types of subjects beside `actor`.
+pub const SUBJECT_TYPES_MAX: usize = 32;
+/// Longest of them, in bytes.
+pub const SUBJECT_TYPE_BYTES_MAX: usize = 128;
 /// Largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: usize = 256 * 1024;
 
@@ -52,6 +58,8 @@ pub struct ConfigFile {
     pub admin_uids: Vec<u32>,
     /// How keys are made at the first start.
     pub authority: AuthorityFile,
+    /// How decisions are asked for.
+    pub authzen: AuthzenFile,
     /// Leases and limits.
     pub settings: SettingsFile,
     /// How SPIFFE ID paths are written; fixed once the data directory exists.
@@ -66,6 +74,15 @@ pub struct AuthorityFile {
     pub algorithm: KeyAlgorithm,
     /// Whether an intermediate signs instead of the root. Default: false.
     pub intermediate: bool,
+}
+
+/// How decisions are asked for over AuthZEN.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthzenFile {
+    /// Types of subjects beside `actor`, and the namespace whose actors they are: `user = "people"` makes the subject `alice`
+    /// of the type `user` the actor `people/alice`.
+    pub subject_types: BTreeMap<String, Namespace>,
 }
 
 /// Leases and limits; see [`Settings`] for what each means and its default.
@@ -111,6 +128,8 @@ pub struct Config {
     pub algorithm: KeyAlgorithm,
     /// Whether an intermediate signs.
     pub intermediate: bool,
+    /// Types of subjects beside `actor`.
+    pub subject_types: BTreeMap<String, Namespace>,
     /// How much and how long; never in the file.
     pub limits: Limits,
     /// What the authority's keys are encrypted with on disk; never in the file.
@@ -176,6 +195,7 @@ impl ConfigFile {
             admin_uids: check_count("admin_uids", self.admin_uids, ADMINS_MAX)?,
             algorithm: self.authority.algorithm,
             intermediate: self.authority.intermediate,
+            subject_types: subject_types(self.authzen.subject_types)?,
             limits: Limits::default(),
             passphrase: None,
         })
@@ -235,6 +255,24 @@ fn admins(texts: &[String]) -> Result<Vec<SpiffeId>, ConfigError> {
     check_count("admins", admins.collect::<Result<Vec<_>, _>>()?, ADMINS_MAX)
 }
 
+fn subject_types(types: BTreeMap<String, Namespace>) -> Result<BTreeMap<String, Namespace>, ConfigError> {
+    if types.len() > SUBJECT_TYPES_MAX {
+        return Err(field("authzen.subject_types", format!("more than {SUBJECT_TYPES_MAX} types")));
+    }
+    let is_type = |kind: &str| {
+        kind != "actor"
+            && (1..=SUBJECT_TYPE_BYTES_MAX).contains(&kind.len())
+            && kind.bytes().all(|b| b.is_ascii_graphic())
+    };
+    match types.keys().find(|kind| !is_type(kind)) {
+        Some(kind) => {
+            let message = format!("it is not `actor`, and 1 to {SUBJECT_TYPE_BYTES_MAX} visible ASCII characters");
+            Err(field(format!("authzen.subject_types.{}", kind.escape_debug()), message))
+        }
+        None => Ok(types),
+    }
+}
+
 fn check_count<T>(name: &str, items: Vec<T>, max: usize) -> Result<Vec<T>, ConfigError> {
     if items.len() > max { Err(field(name, format!("more than {max} items"))) } else { Ok(items) }
 }
@@ -258,6 +296,18 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:8443");
         assert_eq!((config.dns_names.len(), config.ip_addrs.len()), (1, 2));
         assert_eq!(config.settings.lease_ms, 10_000);
+    }
+
+    #[test]
+    fn a_type_of_subjects_stands_for_a_namespace() {
+        let authzen =
+            |types: &str| resolve(&format!("trust_domain = 'demo.internal'\n[authzen.subject_types]\n{types}"));
+        let config = authzen("user = 'people'").expect("a type");
+        assert_eq!(config.subject_types["user"].as_str(), "people");
+        let many: String = (0..33).map(|nth| format!("t{nth} = 'people'\n")).collect();
+        for types in ["actor = 'people'", "'' = 'people'", "'a b' = 'people'", "user = 'People'", &many] {
+            authzen(types).expect_err(types);
+        }
     }
 
     #[test]

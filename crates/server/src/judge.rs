@@ -19,13 +19,12 @@ use credence_policy::judged::Judged;
 use std::sync::Arc;
 
 /// How often a question is decided anew because somebody else used up meanwhile what it was to use.
-const TRIES: usize = 3;
+pub(crate) const TRIES: usize = 3;
+
 /// Decides, and changes nothing.
 pub(crate) async fn consider(app: &App, asked: Asked) -> Result<Judged, Refusal> {
     let now = app.clock.now();
-    let mut entropy = [0; ID_ENTROPY_BYTES];
-    aws_lc_rs::rand::fill(&mut entropy).map_err(|_| Refusal::new(Kind::Unavailable, "the system has no randomness"))?;
-    let id = DecisionId::generate(now, entropy);
+    let id = decision_id(now)?;
     for _ in 0..TRIES {
         let (asked, compiled) = (asked.clone(), app.policies.clone());
         let look = move |state: &State| look(state, asked, &compiled, now);
@@ -41,14 +40,27 @@ pub(crate) async fn consider(app: &App, asked: Asked) -> Result<Judged, Refusal>
     Err(Refusal::new(Kind::Unavailable, "its class changes all the time").retry_after_ms(100))
 }
 
+/// The id of a decision that is made now.
+pub(crate) fn decision_id(now: Timestamp) -> Result<DecisionId, Refusal> {
+    let mut entropy = [0; ID_ENTROPY_BYTES];
+    aws_lc_rs::rand::fill(&mut entropy).map_err(|_| Refusal::new(Kind::Unavailable, "the system has no randomness"))?;
+    Ok(DecisionId::generate(now, entropy))
+}
+
 /// What one look at the registry comes to.
-enum Looked {
+pub(crate) enum Looked {
     Decided(Arc<Brief>, Decision),
     /// Policies that have to be compiled first.
     Uncompiled(Vec<(Digest, Arc<ClassSpec>)>),
 }
 
-fn look(state: &State, asked: Asked, compiled: &CompiledPolicies, now: Timestamp) -> Result<Looked, Refusal> {
+/// Decides on a registry as it is, if the policies are ready.
+pub(crate) fn look(
+    state: &State,
+    asked: Asked,
+    compiled: &CompiledPolicies,
+    now: Timestamp,
+) -> Result<Looked, Refusal> {
     if let Some(hold) = &state.hold {
         return Err(hold.refusal());
     }

@@ -69,6 +69,7 @@ fn fixed(before: &Config, after: &Config) -> Option<&'static str> {
         ("otlp", before.otlp == after.otlp),
         ("authority.algorithm", before.algorithm == after.algorithm),
         ("authority.intermediate", before.intermediate == after.intermediate),
+        ("authzen", before.subject_types == after.subject_types),
     ];
     same.into_iter().find_map(|(field, is_same)| (!is_same).then_some(field))
 }

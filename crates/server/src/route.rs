@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use credence_control::Answered;
 use credence_model::caller::Caller;
 use credence_model::command::{Command, Request};
+use credence_model::id::ActorRef;
 use credence_model::refusal::{Kind, Refusal};
 use credence_telemetry::span::Trace;
 use futures_util::future::BoxFuture;
@@ -152,6 +153,11 @@ impl<Q, B> Ask<Q, B> {
         let text = self.path.iter().find(|(found, _)| found == name).map(|(_, text)| text.as_str());
         let text = text.ok_or_else(|| Refusal::new(Kind::Bug, format!("the path has no {name}")))?;
         text.parse().map_err(|error: T::Err| Refusal::new(Kind::Malformed, error.to_string()).field(name))
+    }
+
+    /// Reads the actor that the path names.
+    pub(crate) fn actor(&self) -> Result<ActorRef, Refusal> {
+        Ok(ActorRef { namespace: self.path("namespace")?, actor: self.path("id")? })
     }
 
     /// Hands a command to the cell, in the caller's name.

@@ -39,7 +39,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
@@ -325,6 +325,9 @@ async fn compose(
         archives,
         calls: Calls::default(),
         policies: CompiledPolicies::default(),
+        // Each question takes the memory of a registry.
+        past: Semaphore::new(1),
+        subject_types: config.subject_types.clone(),
         attest_limit: AttestLimit::default(),
         trust_domain,
         templates: config.settings.templates.clone(),

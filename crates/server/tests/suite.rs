@@ -38,10 +38,14 @@ mod node_bad_input;
 mod node_client;
 #[path = "suite/observe.rs"]
 mod observe;
+#[path = "suite/past.rs"]
+mod past;
 #[path = "suite/permissions.rs"]
 mod permissions;
 #[path = "suite/rude.rs"]
 mod rude;
+#[path = "suite/search.rs"]
+mod search;
 #[path = "suite/size.rs"]
 mod size;
 #[path = "suite/strained.rs"]

@@ -22,6 +22,9 @@ pub(crate) struct CanArgs {
     /// What the request says, as NAME=VALUE or one JSON object; may be given several times
     #[arg(short, long, value_name = "NAME=VALUE")]
     pub(crate) context: Vec<String>,
+    /// As it would have been decided then, e.g. 2026-11-24T14:05:10Z (default: now)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) as_of: Option<String>,
     #[command(flatten)]
     pub(crate) namespace: NamespaceArg,
 }

@@ -19,6 +19,20 @@ pub(crate) enum ClassVerb {
     Withdraw(EnableArgs),
     /// Say what a revision permits more and less than another
     Diff(DiffArgs),
+    /// Try what a class permits on the cases of a file, without a server
+    Test(ClassTestArgs),
+}
+
+/// `credence class test`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 all cases are as expected, 1 one is not.\n\
+    Example: credence class test examples/expenses-test.yaml")]
+pub(crate) struct ClassTestArgs {
+    /// YAML files with tests; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) namespace: NamespaceArg,
 }
 
 /// `credence class consent`.

@@ -1,5 +1,6 @@
 //! Times for people: how long, how long ago, and when.
 
+use crate::failure::Failure;
 use credence_model::time::Timestamp;
 
 const SECOND: u64 = 1000;
@@ -42,6 +43,15 @@ pub(crate) fn clock(at: Timestamp, now: Timestamp) -> String {
 pub(crate) fn clock_secs(at: Timestamp, now: Timestamp) -> String {
     let format = if at.as_ms() / DAY == now.as_ms() / DAY { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
     calendar(at).map_or_else(|| "outside the calendar".into(), |at| at.strftime(format).to_string())
+}
+
+/// Reads a moment as RFC 3339 writes it; not one before 1970.
+pub(crate) fn read(text: &str) -> Result<Timestamp, Failure> {
+    let at = text.parse().ok().and_then(|at: jiff::Timestamp| u64::try_from(at.as_millisecond()).ok());
+    at.map(Timestamp).ok_or_else(|| {
+        let failure = Failure::used_wrongly(format!("`{}` is no time", text.escape_debug()));
+        failure.hint("Write it like 2026-11-24T14:05:10Z")
+    })
 }
 
 fn calendar(at: Timestamp) -> Option<jiff::Timestamp> {

@@ -7,6 +7,7 @@ use crate::kind;
 use crate::pem;
 use crate::session::Session;
 use credence_manifest::{MANIFEST_BYTES_MAX, Manifest, Object};
+use credence_model::refusal::{Kind, Refusal};
 use credence_server::api::object::{Applied, Metadata, ObjectBody};
 use serde::Serialize;
 
@@ -25,13 +26,14 @@ pub(super) async fn run(args: ApplyArgs, session: &Session) -> Result<(), Failur
         let text = pem::read_text(file, MANIFEST_BYTES_MAX)?;
         manifests.extend(credence_manifest::parse(&pem::name(file), &text, &args.namespace.namespace)?);
     }
+    let calls: Vec<_> = manifests.iter().map(call).collect::<Result<_, _>>()?;
     if args.check {
         return manifests.iter().try_for_each(|manifest| session.out.line(format!("{}: fine", manifest.object)));
     }
     let client = session.client()?;
     let mut done = Vec::new();
-    for manifest in &manifests {
-        let applied: Applied = client.send(call(manifest)).await.map_err(|failure| locate(manifest, failure))?;
+    for (manifest, call) in manifests.iter().zip(calls) {
+        let applied: Applied = client.send(call).await.map_err(|failure| locate(manifest, failure))?;
         if !session.out.is_object() {
             session.out.line(line(&manifest.object, &applied))?;
         }
@@ -46,9 +48,9 @@ fn locate(manifest: &Manifest, failure: Failure) -> Failure {
     if failure.refusal.field.is_some() { manifest.locate(failure.refusal).into() } else { failure }
 }
 
-fn call(manifest: &Manifest) -> Call {
+fn call(manifest: &Manifest) -> Result<Call, Failure> {
     let (_, metadata) = metadata(manifest);
-    match &manifest.object {
+    Ok(match &manifest.object {
         Object::Class(class, spec) => {
             let path = kind::Object::Class(class.clone()).path();
             Call::put(path, &ObjectBody { metadata, spec: spec.as_ref() })
@@ -61,7 +63,11 @@ fn call(manifest: &Manifest) -> Call {
             let path = kind::Object::Guard(guard.clone()).path();
             Call::put(path, &ObjectBody { metadata, spec })
         }
-    }
+        Object::ClassTest(..) => {
+            let refusal = Refusal::new(Kind::Malformed, "a test is nothing that a server has").field("kind");
+            return Err(manifest.locate(refusal.hint("Run it with `credence class test`")).into());
+        }
+    })
 }
 
 fn metadata(manifest: &Manifest) -> (&'static str, Metadata) {
@@ -69,6 +75,7 @@ fn metadata(manifest: &Manifest) -> (&'static str, Metadata) {
         Object::Class(class, _) => ("Class", class.namespace.to_string(), class.class.to_string()),
         Object::Pool(pool, _) => ("Pool", pool.namespace.to_string(), pool.pool.to_string()),
         Object::Guard(guard, _) => ("Guard", guard.namespace.to_string(), guard.guard.to_string()),
+        Object::ClassTest(class, _) => ("ClassTest", class.namespace.to_string(), class.class.to_string()),
     };
     (kind, Metadata { namespace, name, labels: manifest.labels.clone(), version: manifest.version })
 }

@@ -4,10 +4,13 @@ use crate::args::CanArgs;
 use crate::client::Call;
 use crate::failure::Failure;
 use crate::kind::{Kind, Object};
+use crate::output::duration::{self, moment};
 use crate::output::style::{Style, Tone};
 use crate::output::table::printable;
 use crate::session::Session;
-use credence_model::permission::Permission;
+use credence_model::permission::deed::Deed;
+use credence_model::text::InvalidText;
+use credence_model::time::Timestamp;
 use credence_policy::verdict::Verdict;
 use credence_server::api::decision::{CanBody, CanView};
 use serde_json::{Map, Value};
@@ -15,22 +18,19 @@ use std::process::ExitCode;
 
 pub(super) async fn run(args: CanArgs, session: &Session) -> Result<ExitCode, Failure> {
     let actor = Object::named(Kind::Actor, &args.actor, &args.namespace.namespace)?;
-    let Permission { target: what, when, with } = Permission::parse(&format!("{} {}", args.action, args.resource))?;
-    if !when.is_empty() || !with.is_empty() {
-        let failure = Failure::used_wrongly("a request has neither conditions nor obligations");
-        return Err(failure.hint("Say what it says with -c NAME=VALUE"));
-    }
-    let Some(action) = &what.action else {
-        return Err(Failure::used_wrongly("`*` is no action; name one"));
-    };
+    let deed: Deed = format!("{} {}", args.action, args.resource)
+        .parse()
+        .map_err(|error: InvalidText| Failure::from(error).hint("Say what the request says with -c NAME=VALUE"))?;
+    let as_of = args.as_of.as_deref().map(duration::read).transpose()?;
     let body = CanBody {
-        action: action.to_string(),
-        resource: format!("{}/{}", what.kind, what.id.as_str()),
+        action: deed.action.to_string(),
+        resource: deed.resource.to_string(),
         properties: Value::Null,
         context: context(&args.context)?,
+        as_of,
     };
     let can: CanView = session.client()?.send(Call::post(format!("{}/can", actor.path()), &body)).await?;
-    session.out.answer(&can, || words(&format!("{actor}"), &what.to_string(), &can, session.out.style))?;
+    session.out.answer(&can, || words(&actor, (&deed, as_of), &can, session.out.style))?;
     Ok(if can.allowed { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
@@ -51,9 +51,14 @@ fn context(said: &[String]) -> Result<Value, Failure> {
     Ok(Value::Object(all))
 }
 
-fn words(actor: &str, what: &str, can: &CanView, style: Style) -> String {
-    let may = if can.allowed { "may" } else { "may not" };
-    let mut lines = vec![printable(&format!("{actor} {may}: {what}"))];
+fn words(actor: &Object, (deed, as_of): (&Deed, Option<Timestamp>), can: &CanView, style: Style) -> String {
+    let may = match (can.allowed, as_of) {
+        (true, None) => "may".to_owned(),
+        (false, None) => "may not".to_owned(),
+        (true, Some(at)) => format!("would have been allowed at {}", moment(at)),
+        (false, Some(at)) => format!("would have been denied at {}", moment(at)),
+    };
+    let mut lines = vec![printable(&format!("{actor} {may}: {deed}"))];
     lines.extend(verdicts(&can.verdicts.verdicts, style));
     lines.extend(can.verdicts.obligations.iter().map(|duty| format!("With it comes: {duty}.")));
     lines.join("\n")

@@ -1,4 +1,8 @@
-//! `credence class enable|disable|consent|withdraw|diff`.
+//! `credence class enable|disable|consent|withdraw|diff|test`.
+
+mod case;
+mod rehearsal;
+mod test;
 
 use crate::args::{ClassVerb, ConsentArgs, DiffArgs, EnableArgs};
 use crate::client::Call;
@@ -11,15 +15,18 @@ use credence_model::class::permissions::Permissions;
 use credence_model::refusal::Kind as RefusalKind;
 use credence_server::api::class::{ClassView, ConsentBody, EnableBody, RevisionSpec};
 use credence_server::api::object::Applied;
+use std::process::ExitCode;
 
-pub(super) async fn run(verb: ClassVerb, session: &Session) -> Result<(), Failure> {
+pub(super) async fn run(verb: ClassVerb, session: &Session) -> Result<ExitCode, Failure> {
     match verb {
-        ClassVerb::Enable(args) => switch("enable", &args, session).await,
-        ClassVerb::Disable(args) => switch("disable", &args, session).await,
-        ClassVerb::Consent(args) => consent(args, session).await,
-        ClassVerb::Withdraw(args) => withdraw(&args, session).await,
-        ClassVerb::Diff(args) => diff(&args, session).await,
+        ClassVerb::Enable(args) => switch("enable", &args, session).await?,
+        ClassVerb::Disable(args) => switch("disable", &args, session).await?,
+        ClassVerb::Consent(args) => consent(args, session).await?,
+        ClassVerb::Withdraw(args) => withdraw(&args, session).await?,
+        ClassVerb::Diff(args) => diff(&args, session).await?,
+        ClassVerb::Test(args) => return test::run(&args, session),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn switch(word: &str, args: &EnableArgs, session: &Session) -> Result<(), Failure> {

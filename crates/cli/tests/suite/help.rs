@@ -4,7 +4,7 @@ use crate::program::{golden, run};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-const VERBS: [&str; 52] = [
+const VERBS: [&str; 53] = [
     "",
     "backup",
     "restore",
@@ -26,6 +26,7 @@ const VERBS: [&str; 52] = [
     "class consent",
     "class withdraw",
     "class diff",
+    "class test",
     "can",
     "delegation",
     "delegation grant",

@@ -296,11 +296,11 @@ async fn create(ask: Ask<Nothing, CreateActorBody>) -> Result<ActorView, Refusal
 }
 
 async fn read(ask: Ask) -> Result<ActorView, Refusal> {
-    find(&ask.app, named(&ask)?).await
+    find(&ask.app, ask.actor()?).await
 }
 
 async fn delete(ask: Ask) -> Result<Done, Refusal> {
-    let actor = named(&ask)?;
+    let actor = ask.actor()?;
     ask.submit(Command::DeleteActor { actor: actor.clone() }).await?;
     if let Err(error) = ask.app.archives.forget(&actor).await {
         tracing::warn!(%actor, %error, "an archive of a deleted actor is left over");
@@ -309,7 +309,7 @@ async fn delete(ask: Ask) -> Result<Done, Refusal> {
 }
 
 async fn resume(ask: Ask<Nothing, ResumeBody>) -> Result<ActorView, Refusal> {
-    let actor = named(&ask)?;
+    let actor = ask.actor()?;
     let ResumeBody { worker, wait_ms, until_running_ms } = ask.body.clone();
     let patience = patience("until_running_ms", until_running_ms)?;
     let worker = worker.map(|worker| worker.0);
@@ -319,26 +319,26 @@ async fn resume(ask: Ask<Nothing, ResumeBody>) -> Result<ActorView, Refusal> {
 }
 
 async fn suspend(ask: Ask<Nothing, SuspendBody>) -> Result<ActorView, Refusal> {
-    let actor = named(&ask)?;
+    let actor = ask.actor()?;
     let patience = patience("until_suspended_ms", ask.body.until_suspended_ms)?;
     ask.submit(Command::SuspendActor { actor: actor.clone() }).await?;
     settled(&ask.app, actor, patience, |actor| actor.binding.is_some()).await
 }
 
 async fn terminate(ask: Ask<Nothing, ReasonBody>) -> Result<ActorView, Refusal> {
-    let actor = named(&ask)?;
+    let actor = ask.actor()?;
     ask.submit(Command::TerminateActor { actor: actor.clone(), reason: ask.body.reason.clone() }).await?;
     find(&ask.app, actor).await
 }
 
 async fn quarantine(ask: Ask<Nothing, ReasonBody>) -> Result<ActorView, Refusal> {
-    let actor = named(&ask)?;
+    let actor = ask.actor()?;
     ask.submit(Command::QuarantineActor { actor: actor.clone(), reason: ask.body.reason.clone() }).await?;
     find(&ask.app, actor).await
 }
 
 async fn logs(ask: Ask<LogsQuery>) -> Result<LogsPage, Refusal> {
-    let actor = named(&ask)?;
+    let actor = ask.actor()?;
     let bytes_max = ask.query.limit.unwrap_or(LOG_PAGE_BYTES_MAX);
     if !(1..=LOG_PAGE_BYTES_MAX).contains(&bytes_max) {
         let message = format!("{bytes_max} is not from 1 to {LOG_PAGE_BYTES_MAX}");
@@ -368,7 +368,7 @@ async fn logs(ask: Ask<LogsQuery>) -> Result<LogsPage, Refusal> {
 }
 
 async fn exec(ask: Ask<Nothing, ExecBody>) -> Result<ExecResult, Refusal> {
-    let actor = named(&ask)?;
+    let actor = ask.actor()?;
     ask.body.check()?;
     let view = find(&ask.app, actor.clone()).await?;
     let (ActorState::Running, Some(binding), Some(node)) = (view.state, view.binding, view.node) else {
@@ -392,10 +392,6 @@ fn unexpected(reply: reply::Reply) -> Refusal {
         reply::Reply::Refused(refused) => problem::from_refused(refused),
         _ => Refusal::new(Kind::Unavailable, "the node answered another question"),
     }
-}
-
-fn named<Q, B>(ask: &Ask<Q, B>) -> Result<ActorRef, Refusal> {
-    Ok(ActorRef { namespace: ask.path("namespace")?, actor: ask.path("id")? })
 }
 
 pub(super) async fn find(app: &App, actor: ActorRef) -> Result<ActorView, Refusal> {

@@ -1,7 +1,10 @@
 //! Decisions for whoever enforces them: the Authorization API of OpenID AuthZEN.
 //!
-//! SPEC: Authorization API 1.0 §6 (evaluation), §7 (evaluations), §9 (metadata). A denial is an answer, not an error; members
-//! that are not known are ignored (§5), and one that is said twice is refused (threat T12).
+//! SPEC: Authorization API 1.0 §6 (evaluation), §7 (evaluations), §8 (search), §9 (metadata). A denial is an answer, not an
+//! error; members that are not known are ignored (§10), and one that is said twice is refused (threat T12).
+
+pub mod search;
+mod subject;
 
 use super::decision::VerdictsView;
 use crate::app::App;
@@ -9,29 +12,24 @@ use crate::judge::judge;
 use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
 use credence_model::caller::Caller;
-use credence_model::id::{ActorRef, ClassRef};
 use credence_model::refusal::{Kind, Refusal};
-use credence_model::spiffe_id::SpiffeId;
-use credence_model::template::Named;
 use credence_policy::asked::Asked;
 use credence_policy::judged::Judged;
 use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use subject::{ACTOR, Sort, actor_of};
 
 /// Most questions of one request.
 pub const EVALUATIONS_MAX: usize = 64;
-/// The type of subjects that are known.
-const ACTOR: &str = "actor";
-
 /// A subject or a resource.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entity {
-    /// Its type; a subject's is `actor`.
+    /// Its type; a subject's is `actor`, or one that the server's configuration makes a namespace of actors.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its id; a subject's is `NAMESPACE/ACTOR`, or the actor's SPIFFE ID.
+    /// Its id; of an `actor` it is `NAMESPACE/ACTOR` or its SPIFFE ID, of a configured type the id in its namespace.
     pub id: String,
     /// What is known of it.
     #[serde(default)]
@@ -74,8 +72,9 @@ pub struct EvaluationsBody {
     pub resource: Option<Entity>,
     /// What else the request says.
     pub context: Value,
-    /// The questions; a single one without them.
-    pub evaluations: Vec<PartialEvaluation>,
+    /// The questions; a single one without them. Each is read for itself: one that is wrong is denied.
+    #[schemars(with = "Vec<PartialEvaluation>")]
+    pub evaluations: Vec<Value>,
     /// How they are gone through.
     pub options: EvaluationOptions,
 }
@@ -160,10 +159,16 @@ pub struct AuthzenMetadata {
     pub access_evaluation_endpoint: String,
     /// For several.
     pub access_evaluations_endpoint: String,
+    /// For subjects that may do something.
+    pub search_subject_endpoint: String,
+    /// For resources to which somebody may do something.
+    pub search_resource_endpoint: String,
+    /// For actions that somebody may do.
+    pub search_action_endpoint: String,
 }
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![
+    let mut routes = vec![
         route(
             Method::POST,
             "/access/v1/evaluation",
@@ -179,7 +184,9 @@ pub(crate) fn routes() -> Vec<Route> {
             "says where decisions are asked for",
             configuration,
         ),
-    ]
+    ];
+    routes.extend(search::routes());
+    routes
 }
 
 async fn evaluate(ask: Ask<Nothing, EvaluationBody>) -> Result<EvaluationAnswer, Refusal> {
@@ -188,9 +195,10 @@ async fn evaluate(ask: Ask<Nothing, EvaluationBody>) -> Result<EvaluationAnswer,
 
 async fn answer(app: &App, caller: &Caller, question: &EvaluationBody) -> Result<EvaluationAnswer, Refusal> {
     let EvaluationBody { subject, action, resource, context } = question;
-    let Some((actor, class)) = actor_of(app, subject) else { return Ok(unknown(subject)) };
-    let resource = ((resource.kind.as_str(), resource.id.as_str()), &resource.properties);
-    let asked = Asked { class, ..Asked::read(actor, &action.name, resource.0, (resource.1, context))? };
+    let context = told(context, &subject.properties, &action.properties)?;
+    let Some((actor, class)) = actor_of(app, subject) else { return Ok(unknown(app, subject)) };
+    let to = (resource.kind.as_str(), resource.id.as_str());
+    let asked = Asked { class, ..Asked::read(actor, &action.name, to, (&resource.properties, &context))? };
     match judge(app, caller, &asked).await {
         Ok(judged) => Ok(EvaluationAnswer::of(&judged)),
         // Who does not exist may do nothing.
@@ -199,20 +207,38 @@ async fn answer(app: &App, caller: &Caller, question: &EvaluationBody) -> Result
     }
 }
 
+/// What the request says: its context, and in it, as `subject` and `action`, the properties of those. Of these names the context
+/// itself says nothing, so that nobody is told to be an administrator by what was passed on.
+fn told(context: &Value, subject: &Value, action: &Value) -> Result<Value, Refusal> {
+    let mut members = match context {
+        Value::Null => Map::new(),
+        Value::Object(members) => members.clone(),
+        _ => return Err(Refusal::new(Kind::Malformed, "it is not an object").field("context")),
+    };
+    for (name, properties) in [("subject", subject), ("action", action)] {
+        match properties {
+            Value::Null => members.remove(name),
+            Value::Object(_) => members.insert(name.to_owned(), properties.clone()),
+            _ => {
+                let field = format!("{name}.properties");
+                return Err(Refusal::new(Kind::Malformed, "it is not an object").field(field));
+            }
+        };
+    }
+    Ok(Value::Object(members))
+}
+
 async fn evaluate_all(ask: Ask<Nothing, EvaluationsBody>) -> Result<EvaluationsAnswer, Refusal> {
-    let (body, caller) = (ask.body.clone(), caller(&ask.caller)?);
+    let (body, caller) = (&ask.body, caller(&ask.caller)?);
     if body.evaluations.len() > EVALUATIONS_MAX {
         let message = format!("more than {EVALUATIONS_MAX} questions");
         return Err(Refusal::new(Kind::Limited, message).field("evaluations"));
     }
-    let questions = match body.evaluations.is_empty() {
-        true => vec![PartialEvaluation::default()],
-        false => body.evaluations.clone(),
-    };
     let is_one = body.evaluations.is_empty();
+    let alone = [Value::Object(Map::new())];
     let mut answers = Vec::new();
-    for question in questions {
-        let answered = match whole(&body, question) {
+    for question in if is_one { alone.iter() } else { body.evaluations.iter() } {
+        let answered = match whole(body, question) {
             Ok(question) => answer(&ask.app, caller, &question).await,
             Err(refusal) => Err(refusal),
         };
@@ -244,7 +270,9 @@ async fn evaluate_all(ask: Ask<Nothing, EvaluationsBody>) -> Result<EvaluationsA
 }
 
 /// A question with what is said for all.
-fn whole(all: &EvaluationsBody, one: PartialEvaluation) -> Result<EvaluationBody, Refusal> {
+fn whole(all: &EvaluationsBody, one: &Value) -> Result<EvaluationBody, Refusal> {
+    let wrong = |error: serde_json::Error| Refusal::new(Kind::Malformed, error.to_string()).field("evaluations");
+    let one: PartialEvaluation = serde_json::from_value(one.clone()).map_err(wrong)?;
     let missing = |field: &str| Refusal::new(Kind::Malformed, format!("missing field `{field}`")).field(field);
     Ok(EvaluationBody {
         subject: one.subject.or_else(|| all.subject.clone()).ok_or_else(|| missing("subject"))?,
@@ -259,28 +287,17 @@ async fn configuration(ask: Ask) -> Result<AuthzenMetadata, Refusal> {
     Ok(AuthzenMetadata {
         access_evaluation_endpoint: format!("{at}/access/v1/evaluation"),
         access_evaluations_endpoint: format!("{at}/access/v1/evaluations"),
+        search_subject_endpoint: format!("{at}/access/v1/search/subject"),
+        search_resource_endpoint: format!("{at}/access/v1/search/resource"),
+        search_action_endpoint: format!("{at}/access/v1/search/action"),
         policy_decision_point: at,
     })
 }
 
-/// The actor that a subject is, and the class that it has to be of. What is none is nobody who may do anything.
-fn actor_of(app: &App, subject: &Entity) -> Option<(ActorRef, Option<ClassRef>)> {
-    if subject.kind != ACTOR {
-        return None;
-    }
-    if let Ok(id) = SpiffeId::parse(&subject.id) {
-        return match app.templates.read(&id) {
-            Some(Named::Actor(class, actor)) if id.trust_domain() == app.trust_domain => Some((actor, Some(class))),
-            _ => None,
-        };
-    }
-    subject.id.parse().ok().map(|actor| (actor, None))
-}
-
-fn unknown(subject: &Entity) -> EvaluationAnswer {
-    let message = match subject.kind.as_str() {
-        ACTOR => "the subject is no actor of this trust domain",
-        _ => "subjects are of the type `actor`",
+fn unknown(app: &App, subject: &Entity) -> EvaluationAnswer {
+    let message = match Sort::of(app, &subject.kind) {
+        Some(_) => "the subject is no actor of this trust domain".to_owned(),
+        None => format!("subjects are of the type `{ACTOR}`, or of one that is configured"),
     };
     EvaluationAnswer::error(Refusal::new(Kind::NotFound, message).field("subject"))
 }

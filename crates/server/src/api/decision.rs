@@ -3,6 +3,7 @@
 use super::guard::GuardView;
 use super::text::Text;
 use crate::judge::consider;
+use crate::past::consider_at;
 use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
 use credence_model::decided::Decided;
@@ -55,6 +56,9 @@ pub struct CanBody {
     /// What else the request says.
     #[serde(default)]
     pub context: Value,
+    /// As it would have been decided at this time, in milliseconds since the Unix epoch; now if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
 }
 
 /// Whether it could. Nothing was recorded and nothing used up.
@@ -139,19 +143,22 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 async fn can(ask: Ask<Nothing, CanBody>) -> Result<CanView, Refusal> {
-    let CanBody { action, resource, properties, context } = &ask.body;
+    let CanBody { action, resource, properties, context, as_of } = &ask.body;
     let Some((kind, id)) = resource.split_once('/') else {
         return Err(
             Refusal::new(Kind::Malformed, "a resource is KIND/NAME, e.g. tool/expenses/submit").field("resource")
         );
     };
-    let asked = Asked::read(named(&ask)?, action, (kind, id), (properties, context))?;
-    let judged = consider(&ask.app, asked).await?;
+    let asked = Asked::read(ask.actor()?, action, (kind, id), (properties, context))?;
+    let judged = match as_of {
+        Some(at) => consider_at(&ask.app, asked, *at).await?,
+        None => consider(&ask.app, asked).await?,
+    };
     Ok(CanView { allowed: judged.decision.allowed, verdicts: VerdictsView::of(&judged) })
 }
 
 async fn permissions(ask: Ask) -> Result<PermissionsView, Refusal> {
-    let (actor, now) = (named(&ask)?, ask.app.clock.now());
+    let (actor, now) = (ask.actor()?, ask.app.clock.now());
     let name = actor.clone();
     let look = move |state: &State| (Brief::of(state, &actor, &|_| None), state.guards.clone());
     let (brief, guards) = ask.app.cell.read(look).await?;
@@ -217,10 +224,6 @@ async fn first_at(ask: &Ask, at: Timestamp) -> Result<u64, Refusal> {
         if is_older { low = middle + 1 } else { high = middle }
     }
     Ok(low)
-}
-
-fn named<Q, B>(ask: &Ask<Q, B>) -> Result<ActorRef, Refusal> {
-    Ok(ActorRef { namespace: ask.path("namespace")?, actor: ask.path("id")? })
 }
 
 impl VerdictsView {
