@@ -15,6 +15,7 @@ pub mod condition;
 mod contain;
 pub mod decimal;
 pub mod deed;
+pub mod detail;
 pub mod obligation;
 pub mod question;
 pub mod resources;

@@ -11,6 +11,7 @@
 mod authority;
 mod consent;
 mod delegation;
+mod detail;
 mod explain;
 mod format;
 mod golden;

@@ -29,7 +29,17 @@ async fn grant(args: GrantArgs, session: &Session, client: &Client) -> Result<()
     let to = grantee(&args.to, &args)?;
     let GrantArgs { allow, user, session: of_session, purpose, ttl, uses, .. } = args;
     let user = user.as_deref().map(parse_user).transpose()?;
-    let body = GrantBody { to, allow, user, session: of_session, purpose, not_before: None, ttl_secs: ttl, uses };
+    let body = GrantBody {
+        to,
+        allow,
+        authorization_details: Vec::new(),
+        user,
+        session: of_session,
+        purpose,
+        not_before: None,
+        ttl_secs: ttl,
+        uses,
+    };
     let granted: DelegationView = client.send(Call::post("/v1/delegations", &body)).await?;
     let said = &granted.delegation;
     session.out.answer(&granted, || {
@@ -84,7 +94,7 @@ async fn list(args: &ListDelegationsArgs, session: &Session, client: &Client) ->
 
 fn table(all: &[DelegationView], now: Timestamp) -> Table {
     let mut table = Table::new(vec!["DELEGATION", "BY", "TO", "ALLOWS", "USED", "ENDS", ""]);
-    for DelegationView { delegation, lapse } in all {
+    for DelegationView { delegation, lapse, .. } in all {
         let Terms { allow, uses, expires_at, .. } = &delegation.terms;
         let used = uses.map_or_else(String::new, |uses| format!("{} of {uses}", delegation.used));
         let allow = allow.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -104,7 +114,7 @@ fn table(all: &[DelegationView], now: Timestamp) -> Table {
 async fn narrow(args: NarrowArgs, session: &Session, client: &Client) -> Result<(), Failure> {
     let NarrowArgs { id, allow, session: of_session, uses } = args;
     let allow = (!allow.is_empty()).then_some(allow);
-    let body = NarrowBody { allow, session: of_session, expires_at: None, uses };
+    let body = NarrowBody { allow, authorization_details: None, session: of_session, expires_at: None, uses };
     let narrowed: DelegationView = client.send(Call::post(format!("/v1/delegations/{id}/narrow"), &body)).await?;
     session.out.answer(&narrowed, || {
         let allow: Vec<_> = narrowed.delegation.terms.allow.iter().map(ToString::to_string).collect();

@@ -116,7 +116,7 @@ impl Target {
     pub(super) fn read(first: &str, second: &str) -> Result<Self, (usize, String)> {
         if let Some((_, action, kind)) = SHORT.iter().find(|(word, ..)| *word == first) {
             let name = |text: &'static str| Name(SmolStr::new_static(text));
-            return Self::of(Some(name(action)), name(kind), second);
+            return Self::of(Some(name(action)), name(kind), second).map_err(|error| (1, error.to_string()));
         }
         let action = match first {
             "*" => None,
@@ -125,11 +125,13 @@ impl Target {
         let Some((kind, id)) = second.split_once('/') else {
             return Err((1, "expected KIND/NAME".to_owned()));
         };
-        Self::of(action, Name::parse(kind).map_err(|error| (1, error.to_string()))?, id)
+        let kind = Name::parse(kind).map_err(|error| (1, error.to_string()))?;
+        Self::of(action, kind, id).map_err(|error| (1, error.to_string()))
     }
 
-    fn of(action: Option<Name>, kind: Name, id: &str) -> Result<Self, (usize, String)> {
-        let id = Pattern::parse(&kind, id).map_err(|error| (1, error.to_string()))?;
+    /// An action (any if missing) on the resources of a kind that this pattern names.
+    pub(super) fn of(action: Option<Name>, kind: Name, id: &str) -> Result<Self, InvalidText> {
+        let id = Pattern::parse(&kind, id)?;
         Ok(Self { action, kind, id })
     }
 

@@ -317,7 +317,7 @@ fn range(sign: &str, number: Decimal, currency: Option<SmolStr>) -> Range {
 }
 
 /// Minutes of a day.
-fn time_of_day(text: &str) -> Option<Decimal> {
+pub(super) fn time_of_day(text: &str) -> Option<Decimal> {
     let (hours, minutes) = text.split_once(':')?;
     let two = |text: &str| (text.len() == 2).then(|| text.parse::<i64>().ok()).flatten();
     let (hours, minutes) = (two(hours)?, two(minutes).filter(|minutes| *minutes < 60)?);

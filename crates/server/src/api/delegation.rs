@@ -14,6 +14,7 @@ use credence_model::id::{ActorId, ActorRef, ClassName, ClassRef, DelegationId, N
 use credence_model::label::Labels;
 use credence_model::lineage::Lineage;
 use credence_model::permission::Permission;
+use credence_model::permission::detail::AuthorizationDetail;
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::state::State;
@@ -35,6 +36,9 @@ pub struct DelegationView {
     /// What was delegated.
     #[serde(flatten)]
     pub delegation: Delegation,
+    /// What it allows, as authorization details (RFC 9396).
+    #[serde(default)]
+    pub authorization_details: Vec<AuthorizationDetail>,
     /// Why it counts for nothing now, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lapse: Option<Lapse>,
@@ -47,7 +51,11 @@ pub struct GrantBody {
     /// To whom.
     pub to: Grantee,
     /// What is allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Permission>,
+    /// The same, or more, as authorization details (RFC 9396).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details: Vec<AuthorizationDetail>,
     /// The user who delegates; whoever asks, if missing. An administrator who names another is on record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<User>,
@@ -75,6 +83,9 @@ pub struct NarrowBody {
     /// What is allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<Permission>>,
+    /// The same, or more, as authorization details.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization_details: Option<Vec<AuthorizationDetail>>,
     /// Only to actors that act in this session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
@@ -112,6 +123,9 @@ pub struct SpawnBody {
     /// What is delegated to it; nothing if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Permission>,
+    /// The same, or more, as authorization details.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details: Vec<AuthorizationDetail>,
     /// How long that lasts, in seconds; an hour if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_secs: Option<u64>,
@@ -169,7 +183,9 @@ async fn list(ask: Ask<DelegationQuery>) -> Result<Listed<DelegationView>, Refus
 }
 
 async fn grant(ask: Ask<Nothing, GrantBody>) -> Result<DelegationView, Refusal> {
-    let GrantBody { to, allow, user, session, purpose, not_before, ttl_secs, uses } = ask.body.clone();
+    let GrantBody { to, allow, authorization_details, user, session, purpose, not_before, ttl_secs, uses } =
+        ask.body.clone();
+    let allow = with_details(allow, &authorization_details)?;
     let user = user.map_or_else(|| own(&ask), Ok)?;
     let not_before = not_before.unwrap_or_else(|| ask.app.clock.now());
     let expires_at = not_before.plus_secs(ttl_secs.unwrap_or(TTL_SECS_DEFAULT));
@@ -184,9 +200,13 @@ async fn read(ask: Ask) -> Result<DelegationView, Refusal> {
 async fn narrow(ask: Ask<Nothing, NarrowBody>) -> Result<DelegationView, Refusal> {
     let id: DelegationId = ask.path("id")?;
     let old = find(&ask.app, id).await?.delegation.terms;
-    let NarrowBody { allow, session, expires_at, uses } = ask.body.clone();
+    let NarrowBody { allow, authorization_details, session, expires_at, uses } = ask.body.clone();
+    let allow = match (allow, authorization_details) {
+        (None, None) => old.allow.clone(),
+        (allow, details) => with_details(allow.unwrap_or_default(), &details.unwrap_or_default())?,
+    };
     let terms = Terms {
-        allow: allow.unwrap_or(old.allow),
+        allow,
         session: session.or(old.session),
         expires_at: expires_at.unwrap_or(old.expires_at),
         uses: uses.or(old.uses),
@@ -203,7 +223,8 @@ async fn revoke(ask: Ask<Nothing, RevokeBody>) -> Result<Done, Refusal> {
 
 /// A child is created only if its parent may spawn it at this moment, and has only what its parent delegates to it.
 async fn spawn(ask: Ask<Nothing, SpawnBody>) -> Result<ActorView, Refusal> {
-    let SpawnBody { namespace, class, id, labels, allow, ttl_secs, purpose } = ask.body.clone();
+    let SpawnBody { namespace, class, id, labels, allow, authorization_details, ttl_secs, purpose } = ask.body.clone();
+    let allow = with_details(allow, &authorization_details)?;
     let parent = acting(&ask)?;
     let class = ClassRef { namespace, class };
     if parent.namespace != class.namespace {
@@ -237,6 +258,18 @@ async fn may_spawn(ask: &Ask<Nothing, SpawnBody>, parent: &ActorRef, class: &Cla
         Some(hint) => refusal.hint(hint),
         None => refusal,
     })
+}
+
+/// Permissions, and those that authorization details stand for.
+fn with_details(mut allow: Vec<Permission>, details: &[AuthorizationDetail]) -> Result<Vec<Permission>, Refusal> {
+    for (nth, detail) in details.iter().enumerate() {
+        let place = |mut refusal: Refusal| {
+            refusal.field = Some(format!("authorization_details[{nth}].{}", refusal.field.unwrap_or_default()));
+            refusal
+        };
+        allow.push(Permission::try_from(detail).map_err(place)?);
+    }
+    Ok(allow)
 }
 
 /// The actor that calls.
@@ -276,6 +309,7 @@ async fn find(app: &App, id: DelegationId) -> Result<DelegationView, Refusal> {
 
 impl DelegationView {
     fn of(delegation: Delegation, now: Timestamp) -> Self {
-        Self { lapse: delegation.lapse(now), delegation }
+        let authorization_details = delegation.terms.allow.iter().map(AuthorizationDetail::from).collect();
+        Self { authorization_details, lapse: delegation.lapse(now), delegation }
     }
 }

@@ -244,6 +244,47 @@ async fn several_questions_are_gone_through_as_they_say() {
 }
 
 #[tokio::test]
+async fn authorization_details_are_delegated_and_shown_beside_the_lines_that_they_are() {
+    let house = house().await;
+    let admin = house.admin();
+    let detail = |max: &str| {
+        json!({
+            "type": "credence_permission", "actions": ["call"], "identifier": "tool/expenses/submit",
+            "conditions": { "amount": { "max": max, "currency": "EUR" } },
+        })
+    };
+    let granted = grant(&house, &[], json!({ "authorization_details": [detail("200")] })).await;
+    assert_eq!(granted["terms"]["allow"], json!(["tool expenses/submit when amount <= 200 EUR"]));
+    assert_eq!(granted["authorization_details"], json!([detail("200")]));
+    assert_eq!(decided(&house, &submit("finance/ada-1", json!(150))).await["decision"], true);
+    let narrow = format!("/v1/delegations/{}/narrow", granted["id"].as_str().unwrap());
+    let error = admin.post(&narrow, &json!({ "authorization_details": [detail("201")] })).await.refused();
+    assert_eq!((&error["kind"], &error["field"]), (&json!("denied"), &json!("allow")), "{error}");
+    let mut unlimited = detail("1");
+    unlimited.as_object_mut().unwrap().remove("conditions");
+    let error = admin.post(&narrow, &json!({ "authorization_details": [unlimited] })).await.refused();
+    assert_eq!(error["kind"], "denied", "what is left out is wider: {error}");
+    let narrower = admin.post(&narrow, &json!({ "authorization_details": [detail("100")] })).await.ok();
+    assert_eq!(narrower["terms"]["allow"], json!(["tool expenses/submit when amount <= 100 EUR"]));
+    let change = |member: &str, value: Value| {
+        let mut changed = detail("100");
+        changed[member] = value;
+        json!({ "authorization_details": [changed] })
+    };
+    for (body, field) in [
+        (change("type", json!("payment_initiation")), "authorization_details[0].type"),
+        (change("locations", json!(["https://x.example"])), "authorization_details[0].locations"),
+        (change("actions", json!(["call", "read"])), "authorization_details[0].actions"),
+        (change("identifier", json!("tool/a when x = 1")), "authorization_details[0].identifier"),
+        (change("conditions", json!({ "amount": { "max": "1e3" } })), "authorization_details[0].conditions.amount.max"),
+    ] {
+        let error = house.refuses("POST", &narrow, &body).await;
+        assert_eq!((&error["kind"], &error["field"]), (&json!("malformed"), &json!(field)), "{error}");
+    }
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_use_is_counted_once_however_many_ask_at_once() {
     let house = house().await;
     grant(&house, &["tool expenses/submit"], json!({ "uses": 5 })).await;
