@@ -24,7 +24,7 @@ pub const USED_BEFORE_MAX: u32 = 1_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ClassTest {
-    /// Files with the classes that it needs, relative to this one. Those in the file itself are there anyway.
+    /// Files with the classes and guards that it needs, relative to this one. Those in the file itself are there anyway.
     pub classes: Vec<String>,
     /// When everything is created, and when a case asks that does not say so itself (RFC 3339).
     pub at: Option<String>,

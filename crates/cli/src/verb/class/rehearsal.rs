@@ -41,8 +41,8 @@ pub(super) struct Rehearsal {
 pub(super) struct Scene<'t> {
     pub(super) class: &'t ClassRef,
     pub(super) test: &'t ClassTest,
-    /// The manifests that may describe a class, those of the test's own file first.
-    pub(super) classes: &'t [&'t Manifest],
+    /// The manifests of classes and guards, those of the test's own file first.
+    pub(super) objects: &'t [&'t Manifest],
     pub(super) begins: Timestamp,
 }
 
@@ -56,19 +56,29 @@ impl Rehearsal {
         let start = TrustDomain::parse(TRUST_DOMAIN).map_err(Refusal::from).map(Settings::new);
         let start = start.and_then(|settings| new.run(Command::Start(settings), scene.begins));
         start.map_err(|refusal| of_test.locate(refusal))?;
-        for manifest in scene.classes {
-            new.class(manifest, scene.begins).map_err(|refusal| manifest.locate(refusal))?;
+        for manifest in scene.objects {
+            new.object(manifest, scene.begins).map_err(|refusal| manifest.locate(refusal))?;
         }
         new.populate(scene).map_err(|refusal| of_test.locate(refusal))?;
         Ok(new)
     }
 
-    fn class(&mut self, manifest: &Manifest, now: Timestamp) -> Result<(), Refusal> {
-        let Object::Class(class, spec) = &manifest.object else { return Ok(()) };
-        self.compile(spec)?;
-        let (class, labels, spec) = (class.clone(), manifest.labels.clone(), (**spec).clone());
-        self.run(Command::ApplyClass { class: class.clone(), labels, spec, if_version: Some(0) }, now)?;
-        self.run(Command::ConsentRevision { class, revision: None, only: Vec::new() }, now)
+    /// A class, with the consent to all that it permits, or a guard.
+    fn object(&mut self, manifest: &Manifest, now: Timestamp) -> Result<(), Refusal> {
+        let (labels, if_version) = (manifest.labels.clone(), Some(0));
+        match &manifest.object {
+            Object::Class(class, spec) => {
+                self.compile(spec)?;
+                let spec = (**spec).clone();
+                self.run(Command::ApplyClass { class: class.clone(), labels, spec, if_version }, now)?;
+                self.run(Command::ConsentRevision { class: class.clone(), revision: None, only: Vec::new() }, now)
+            }
+            Object::Guard(guard, spec) => {
+                let (guard, spec) = (guard.clone(), (**spec).clone());
+                self.run(Command::ApplyGuard { guard, labels, spec, if_version }, now)
+            }
+            Object::Pool(..) | Object::ClassTest(..) => Ok(()),
+        }
     }
 
     fn compile(&mut self, spec: &ClassSpec) -> Result<(), Refusal> {

@@ -71,14 +71,14 @@ fn test_class(
         let path = file.parent().map_or_else(|| name.into(), |directory| directory.join(name));
         read_in.extend(read(&path, args)?);
     }
-    let classes: Vec<_> = beside.iter().chain(&read_in).collect();
-    if !classes.iter().any(|found| matches!(&found.object, Object::Class(name, _) if name == class)) {
+    let objects: Vec<_> = beside.iter().chain(&read_in).collect();
+    if !objects.iter().any(|found| matches!(&found.object, Object::Class(name, _) if name == class)) {
         let refusal = Refusal::new(Kind::NotFound, format!("class {class} is not described in any of the files"));
         return Err(manifest.locate(refusal.field("spec.classes").hint("Name the file of its manifest here")).into());
     }
     let begins = test.at.as_deref().map_or(Ok(BEGINS), |at| time(at, "spec.at"));
     let begins = begins.map_err(|refusal| manifest.locate(refusal))?;
-    let scene = Scene { class, test, classes: &classes, begins };
+    let scene = Scene { class, test, objects: &objects, begins };
     let rehearsal = Rehearsal::new(&scene, manifest)?;
     let judge = |nth| case::judge(&rehearsal, &scene, nth).map_err(|refusal| manifest.locate(refusal));
     let place = |nth| manifest.locate(Refusal::new(Kind::Denied, "").field(format!("spec.cases[{nth}]"))).place;
