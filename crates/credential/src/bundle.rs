@@ -4,7 +4,7 @@
 //! types. Bundles of different trust domains are kept apart in a [`BundleSet`] and never merged.
 
 mod document;
-mod jwk;
+pub(crate) mod jwk;
 
 pub use document::{BUNDLE_BYTES_MAX, DocumentError, jwks, read, write};
 pub use jwk::{KEY_ID_BYTES_MAX, thumbprint};

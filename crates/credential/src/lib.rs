@@ -13,6 +13,7 @@ pub mod csr;
 pub mod jwt_svid;
 pub mod key;
 pub mod key_file;
+pub mod openid;
 pub mod pem;
 pub mod strict_json;
 pub mod tls;
@@ -22,3 +23,4 @@ mod certificate;
 mod der;
 #[cfg(test)]
 mod fixture;
+mod jose;

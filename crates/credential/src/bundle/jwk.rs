@@ -26,7 +26,7 @@ pub fn thumbprint(key: &PublicKey) -> String {
 }
 
 /// The members of a JWK that describe the key itself.
-pub(super) fn members(key: &PublicKey) -> Map<String, Value> {
+pub(crate) fn members(key: &PublicKey) -> Map<String, Value> {
     let raw = key.raw();
     let (curve, coordinate_bytes) = match key.algorithm() {
         KeyAlgorithm::EcdsaP256 => ("P-256", 32),
@@ -52,26 +52,38 @@ pub(super) fn members_of_spki(spki: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// Reads an elliptic-curve key; `None` when it is of another kind or damaged.
+/// Reads an elliptic-curve key that JWT-SVIDs are signed with; `None` when it is of another kind or damaged.
 pub(super) fn read(jwk: &Map<String, Value>) -> Option<PublicKey> {
+    read_any(jwk).filter(|key| key.algorithm() != KeyAlgorithm::Ed25519)
+}
+
+/// Reads a key of any kind that is accepted somewhere but RSA (RFC 7518 §6.2.1, RFC 8037 §2).
+pub(crate) fn read_any(jwk: &Map<String, Value>) -> Option<PublicKey> {
     let member = |name: &str| jwk.get(name).and_then(Value::as_str);
-    if member("kty")? != "EC" {
-        return None;
-    }
-    let (algorithm, coordinate_bytes) = match member("crv")? {
-        "P-256" => (KeyAlgorithm::EcdsaP256, 32),
-        "P-384" => (KeyAlgorithm::EcdsaP384, 48),
+    let (algorithm, bytes) = match (member("kty")?, member("crv")?) {
+        ("EC", "P-256") => (KeyAlgorithm::EcdsaP256, 32),
+        ("EC", "P-384") => (KeyAlgorithm::EcdsaP384, 48),
+        ("OKP", "Ed25519") => (KeyAlgorithm::Ed25519, 32),
         _ => return None,
     };
-    let mut point = vec![4];
-    for name in ["x", "y"] {
+    let (mut raw, coordinates) = match algorithm {
+        KeyAlgorithm::Ed25519 => (Vec::new(), ["x"].as_slice()),
+        _ => (vec![4], ["x", "y"].as_slice()),
+    };
+    for name in coordinates {
         let coordinate = URL_SAFE_NO_PAD.decode(member(name)?).ok()?;
-        if coordinate.len() != coordinate_bytes {
+        if coordinate.len() != bytes {
             return None;
         }
-        point.extend(coordinate);
+        raw.extend(coordinate);
     }
-    PublicKey::from_raw(algorithm, &point).ok()
+    PublicKey::from_raw(algorithm, &raw).ok()
+}
+
+/// A member that is an unsigned big-endian number (RFC 7518 §2), without zeros before it; `None` if it is none.
+pub(crate) fn number(jwk: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
+    let bytes = URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok()?;
+    Some(strip(&bytes).to_vec())
 }
 
 fn encode(bytes: &[u8]) -> String {
