@@ -2,6 +2,7 @@
 
 use crate::id::NodeName;
 use crate::spiffe_id::SpiffeId;
+use crate::user::User;
 use minicbor::{Decode, Encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,13 @@ pub enum Caller {
         #[n(0)]
         name: NodeName,
     },
+    /// A user of an identity provider, by a token that was verified.
+    #[n(4)]
+    User {
+        /// Who.
+        #[n(0)]
+        user: User,
+    },
 }
 
 impl fmt::Display for Caller {
@@ -44,6 +52,7 @@ impl fmt::Display for Caller {
             Self::Local { uid } => write!(f, "the local administrator (uid {uid})"),
             Self::Svid { id } => write!(f, "{id}"),
             Self::Node { name } => write!(f, "node {name}"),
+            Self::User { user } => write!(f, "{user}"),
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod idle;
 pub mod invariant;
 pub mod label;
 pub mod lineage;
+pub mod lineages;
 pub mod node;
 pub mod order;
 pub mod permission;

@@ -14,7 +14,7 @@ use crate::guards::Guards;
 use crate::hold::{Hold, LostTime};
 use crate::id::{ActorRef, BindingId, ClassRef, Digest, Epoch, NodeName, PoolRef, WorkerRef};
 use crate::idle::Idle;
-use crate::lineage::Lineage;
+use crate::lineages::Lineages;
 use crate::node::{JoinToken, Node};
 use crate::pool::Pool;
 use crate::settings::Settings;
@@ -64,8 +64,7 @@ pub struct State {
     /// How many actors each class has.
     pub actors_per_class: BTreeMap<ClassRef, u64>,
     /// Where actors come from, of those that come from somewhere.
-    #[serde(deserialize_with = "cautious::map")]
-    pub lineages: OrdMap<ActorRef, Lineage>,
+    pub lineages: Lineages,
     /// How many children of an actor have not ended.
     #[serde(deserialize_with = "cautious::map")]
     pub children: OrdMap<ActorRef, u32>,
@@ -130,7 +129,7 @@ impl Default for State {
             join_tokens: BTreeMap::new(),
             tombstones: OrdSet::new(),
             actors_per_class: BTreeMap::new(),
-            lineages: OrdMap::new(),
+            lineages: Lineages::default(),
             children: OrdMap::new(),
             delegations: Delegations::default(),
             guards: Guards::default(),

@@ -246,7 +246,7 @@ fn a_child_acts_for_whom_its_parent_acts_and_depth_and_number_are_limited() {
     world.ok(apply_class(with_spawn(2, 2)));
     spawn(&mut world, "child", child_of("ada-1")).unwrap();
     spawn(&mut world, "grandchild", child_of("child")).unwrap();
-    let lineage = &world.state.lineages[&actor("grandchild")];
+    let lineage = world.state.lineages.get(&actor("grandchild")).unwrap();
     assert_eq!((lineage.user.as_ref(), lineage.depth), (Some(&user("ada")), 2));
     let refusal = spawn(&mut world, "deep", child_of("grandchild")).unwrap_err();
     assert_eq!(refusal.message, "the class of finance/ada-1 allows a chain of 2 below it");
@@ -289,7 +289,7 @@ fn a_copy_has_nothing_of_what_its_original_was_delegated() {
     let refusal = spawn(&mut world, "copy", copy.clone()).unwrap_err();
     assert_eq!(refusal.field.as_deref(), Some("user"), "it does not become nobody's by being copied: {refusal}");
     spawn(&mut world, "copy", Lineage { user: Some(user("bob")), ..copy.clone() }).unwrap();
-    let lineage = &world.state.lineages[&actor("copy")];
+    let lineage = world.state.lineages.get(&actor("copy")).unwrap();
     assert_eq!((lineage.forked_from.clone(), lineage.user.clone()), (Some(actor("ada-1")), Some(user("bob"))));
     assert_eq!(world.state.delegations.granted_to(&Grantee::Actor(actor("copy"))).count(), 0);
     assert_eq!(grant(&mut world, by("ada"), Grantee::Actor(actor("copy")), terms).unwrap_err().kind, Kind::Denied);

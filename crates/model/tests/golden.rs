@@ -261,6 +261,7 @@ fn events() -> Vec<(Caller, Event)> {
         revoked: Some(Revoked { at, by: Caller::System, reason: None }),
     };
     let taken = Taken { budget: key, since_secs: 1_800_000_000, amount: 1_500_000, of: None };
+    let by_token = Caller::User { user: user.clone() };
     let granted = |by, to| Event::Permission(PermissionEvent::DelegationGranted { delegation: delegation(by, to) });
     events.extend([
         (admin(), Event::Permission(PermissionEvent::ActorDescends { actor: a.clone(), lineage })),
@@ -292,6 +293,7 @@ fn events() -> Vec<(Caller, Event)> {
             admin(),
             Event::Permission(PermissionEvent::Used { actor: a, delegations: Vec::new(), budgets: vec![of_parent] }),
         ),
+        (by_token, Event::Permission(PermissionEvent::DelegationRevoked { delegation: id, reason: None })),
     ]);
     events
 }

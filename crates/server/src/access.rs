@@ -6,7 +6,7 @@
 
 use crate::api;
 use crate::app::App;
-use crate::caller::{Peer, Standing};
+use crate::caller::{Peer, Shown, Standing};
 use crate::input;
 use crate::openapi;
 use crate::problem::{self, kind_name};
@@ -88,6 +88,8 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(api::verification::routes());
     routes.extend(api::decision::routes());
     routes.extend(api::delegation::routes());
+    routes.extend(api::identity_provider::routes());
+    routes.extend(api::me::routes());
     routes.extend(api::authzen::routes());
     routes.extend(api::log::routes());
     routes.extend(api::hold::routes());
@@ -246,7 +248,7 @@ async fn call(
     service: NodeServiceServer<NodeApi>,
     mut request: http::Request<Body>,
 ) -> Result<Response, Refusal> {
-    let standing: Standing = input::peer(&request)?.standing(app).await?;
+    let standing: Standing = Shown::by(&request)?.standing(app).await?;
     standing.require(rpc.who)?;
     if rpc.takes_one {
         let (parts, body) = request.into_parts();

@@ -6,6 +6,7 @@ use crate::attest_limit::AttestLimit;
 use crate::call::Calls;
 use crate::clock::Clock;
 use crate::compiled::CompiledPolicies;
+use crate::identity_provider::IdentityProviders;
 use crate::limits::Limits;
 use crate::mark::Marks;
 use crate::meter::Meters;
@@ -57,6 +58,8 @@ pub(crate) struct App {
     pub(crate) templates: PathTemplates,
     /// Who may administer.
     pub(crate) administrators: Administrators,
+    /// Who says who a user is.
+    pub(crate) identity_providers: IdentityProviders,
     /// What retried join tokens are derived from.
     pub(crate) token_seed: Zeroizing<[u8; SECRET_BYTES]>,
     /// How far it was, for nodes to keep.

@@ -2,9 +2,14 @@
 //!
 //! A connection outlives what it was opened with: a node gets another key, an actor moves to another worker, a
 //! certificate expires. So the handshake decides nothing but whose key it is, and [`Standing`] is worked out per request.
+//!
+//! A request with a token (`Authorization: Bearer`) is asked by the user whom the token names, whoever the connection is.
+//! INVARIANT: a token that is no good is refused; nobody is taken for the connection's peer, or for nobody, instead.
 
 use crate::app::App;
+use crate::input;
 use crate::who::Who;
+use axum::body::Body;
 use credence_credential::x509_svid::VerifiedX509Svid;
 use credence_model::caller::Caller;
 use credence_model::directive::NOT_BEFORE_CUSHION_SECS;
@@ -14,8 +19,10 @@ use credence_model::node::Node;
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::state::State;
 use credence_model::template::Named;
+use credence_model::user::User;
 use credence_model::verify::verify;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What the connection proved.
 #[derive(Debug, Clone)]
@@ -42,8 +49,36 @@ pub(crate) struct Standing {
     pub(crate) node: Option<NodeName>,
     /// Whether it is a workload whose identity is live.
     pub(crate) workload: bool,
+    /// Whether it is a user of an identity provider.
+    pub(crate) user: bool,
     /// Why its credential is worth nothing now.
     refused: Option<Refusal>,
+}
+
+/// What a request shows to say who asks.
+pub(crate) enum Shown {
+    /// A token of an identity provider.
+    Token(Zeroizing<String>),
+    /// Nothing but its connection.
+    Connection(Peer),
+}
+
+impl Shown {
+    /// What this request shows.
+    pub(crate) fn by(request: &http::Request<Body>) -> Result<Self, Refusal> {
+        match input::bearer(request.headers())? {
+            Some(token) => Ok(Self::Token(Zeroizing::new(token.to_owned()))),
+            None => input::peer(request).map(Self::Connection),
+        }
+    }
+
+    /// Works out what whoever shows it is now.
+    pub(crate) async fn standing(&self, app: &App) -> Result<Standing, Refusal> {
+        match self {
+            Self::Token(token) => Ok(Standing::of_user(app.identity_providers.user(token, app.clock).await?)),
+            Self::Connection(peer) => peer.standing(app).await,
+        }
+    }
 }
 
 impl Peer {
@@ -57,7 +92,7 @@ impl Peer {
     }
 
     /// Works out what this peer is now.
-    pub(crate) async fn standing(&self, app: &App) -> Result<Standing, Refusal> {
+    async fn standing(&self, app: &App) -> Result<Standing, Refusal> {
         match self {
             Self::Anonymous => Ok(Standing::default()),
             Self::Local { uid } => Ok(Standing {
@@ -71,11 +106,16 @@ impl Peer {
 }
 
 impl Standing {
+    fn of_user(user: User) -> Self {
+        Self { caller: Some(Caller::User { user }), user: true, ..Self::default() }
+    }
+
     /// Whether this peer may do what only `who` may.
     pub(crate) fn require(&self, who: Who) -> Result<(), Refusal> {
         let may = match who {
             Who::Anyone => true,
             Who::Workload => self.workload || self.admin,
+            Who::User => self.user || self.admin,
             Who::Node => self.node.is_some(),
             Who::Admin => self.admin,
         };
@@ -87,8 +127,8 @@ impl Standing {
         }
         Err(match &self.caller {
             None => {
-                Refusal::new(Kind::Unauthenticated, format!("this is for {who}, and no client certificate was shown"))
-                    .hint("Use the admin socket, or a client certificate with a live SPIFFE ID")
+                let (missing, hint) = missing(who);
+                Refusal::new(Kind::Unauthenticated, format!("this is for {who}, and {missing}")).hint(hint)
             }
             Some(caller) => Refusal::new(Kind::Denied, format!("this is for {who}; {caller} is not one")),
         })
@@ -160,6 +200,14 @@ async fn of_actor(svid: &Arc<VerifiedX509Svid>, app: &App) -> Result<Standing, R
     })
 }
 
+/// What was not shown, and what to show instead.
+fn missing(who: Who) -> (&'static str, &'static str) {
+    match who {
+        Who::User => ("nothing was shown that says who asks", "Log in with `credence login`, or use the admin socket"),
+        _ => ("no client certificate was shown", "Use the admin socket, or a client certificate with a live SPIFFE ID"),
+    }
+}
+
 fn refused(refusal: Refusal) -> Standing {
     Standing { refused: Some(refusal), ..Standing::default() }
 }
@@ -171,6 +219,7 @@ mod tests {
     use credence_model::caller::Caller;
     use credence_model::id::NodeName;
     use credence_model::refusal::Kind;
+    use credence_model::user::User;
 
     #[test]
     fn who_may_do_what_is_exactly_this() {
@@ -181,14 +230,16 @@ mod tests {
         let workload = Standing { workload: true, ..stranger.clone() };
         let node =
             Standing { caller: Some(Caller::Node { name: name.clone() }), node: Some(name), ..Standing::default() };
+        let ada = User { issuer: "https://login.example.org".into(), subject: "ada".into() };
         for (standing, allowed, kind) in [
             (nobody, &[Who::Anyone][..], Kind::Unauthenticated),
             (stranger, &[Who::Anyone], Kind::Denied),
             (workload, &[Who::Anyone, Who::Workload], Kind::Denied),
             (node, &[Who::Anyone, Who::Node], Kind::Denied),
-            (admin, &[Who::Anyone, Who::Workload, Who::Admin], Kind::Denied),
+            (admin, &[Who::Anyone, Who::Workload, Who::User, Who::Admin], Kind::Denied),
+            (Standing::of_user(ada), &[Who::Anyone, Who::User], Kind::Denied),
         ] {
-            for who in [Who::Anyone, Who::Workload, Who::Node, Who::Admin] {
+            for who in [Who::Anyone, Who::Workload, Who::User, Who::Node, Who::Admin] {
                 let expected = if allowed.contains(&who) { Ok(()) } else { Err(kind) };
                 assert_eq!(standing.require(who).map_err(|refusal| refusal.kind), expected, "{standing:?} as {who}");
             }

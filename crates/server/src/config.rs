@@ -2,6 +2,13 @@
 //!
 //! There is no switch that makes the server insecure: TLS, client identities and the authorization table are always on.
 
+mod identity_provider;
+
+pub use identity_provider::{
+    CLAIM_BYTES_MAX, IDENTITY_PROVIDERS_MAX, IdentityProvider, IdentityProviderFile, REQUIRED_CLAIMS_MAX,
+    RequiredClaim, SCOPE_DEFAULT, USER_CLAIM_DEFAULT,
+};
+
 use crate::limits::Limits;
 use credence_credential::key::KeyAlgorithm;
 use credence_credential::key_file::Passphrase;
@@ -56,6 +63,8 @@ pub struct ConfigFile {
     pub admins: Vec<String>,
     /// User ids that may use the admin socket, besides root and the server's own.
     pub admin_uids: Vec<u32>,
+    /// Who says who a user is. Nobody by default: then no user logs in.
+    pub identity_providers: Vec<IdentityProviderFile>,
     /// How keys are made at the first start.
     pub authority: AuthorityFile,
     /// How decisions are asked for.
@@ -124,6 +133,8 @@ pub struct Config {
     pub admins: Vec<SpiffeId>,
     /// User ids of administrators, besides root and the server's own.
     pub admin_uids: Vec<u32>,
+    /// Who says who a user is.
+    pub identity_providers: Vec<IdentityProvider>,
     /// Kind of the authority's keys.
     pub algorithm: KeyAlgorithm,
     /// Whether an intermediate signs.
@@ -193,6 +204,7 @@ impl ConfigFile {
             ip_addrs,
             admins: admins(&self.admins)?,
             admin_uids: check_count("admin_uids", self.admin_uids, ADMINS_MAX)?,
+            identity_providers: identity_provider::resolve(self.identity_providers)?,
             algorithm: self.authority.algorithm,
             intermediate: self.authority.intermediate,
             subject_types: subject_types(self.authzen.subject_types)?,

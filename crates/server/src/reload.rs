@@ -1,12 +1,13 @@
 //! The configuration read again while the server runs: all of it, or nothing.
 //!
-//! Settings of the trust domain, names in the server's certificate and administrators can change. What a running server
+//! Settings of the trust domain, names in the server's certificate, administrators and identity providers can change. What a running server
 //! stands on (where it keeps and serves things, and what its keys and SPIFFE IDs are) cannot; a file that changes it is
 //! refused as a whole, with the field.
 
 use crate::config::Config;
 use crate::listeners::{ListenersError, protect};
 use crate::start::Server;
+use credence_credential::tls::TlsError;
 use credence_credential::x509_svid::ServerNames;
 use credence_model::caller::Caller;
 use credence_model::command::{Command, Request};
@@ -26,6 +27,9 @@ pub enum ReloadError {
     /// A file cannot be protected as it says.
     #[error(transparent)]
     Protect(#[from] ListenersError),
+    /// TLS to an identity provider cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl Server {
@@ -39,6 +43,7 @@ impl Server {
         let names = ServerNames { dns: config.dns_names.clone(), ip: config.ip_addrs.clone() };
         // What can fail comes first, and what is seen from outside last.
         let own = app.signer.make_own(&app.cell, app.clock.now(), names.clone()).await?;
+        let identity_providers = app.identity_providers.others(&config)?;
         if before.admin_uids.is_empty() != config.admin_uids.is_empty() {
             protect(&config.data_dir, &config.admin_uids)?;
         }
@@ -52,6 +57,7 @@ impl Server {
         }
         app.signer.take_own(own, names)?;
         app.administrators.replace(&config);
+        app.identity_providers.replace(&identity_providers);
         let changed = changes(&before, &config);
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(changed)
@@ -80,6 +86,7 @@ fn changes(before: &Config, after: &Config) -> Vec<&'static str> {
         ("names", before.dns_names == after.dns_names && before.ip_addrs == after.ip_addrs),
         ("admins", before.admins == after.admins),
         ("admin_uids", before.admin_uids == after.admin_uids),
+        ("identity_providers", before.identity_providers == after.identity_providers),
     ];
     same.into_iter().filter_map(|(field, is_same)| (!is_same).then_some(field)).collect()
 }

@@ -4,7 +4,7 @@
 //! apart.
 
 use crate::app::App;
-use crate::caller::Standing;
+use crate::caller::{Shown, Standing};
 use crate::input;
 use crate::who::Who;
 use axum::body::{Body, Bytes};
@@ -109,7 +109,7 @@ impl Route {
 
     /// Lets the request in if it may, and answers it.
     pub(crate) async fn answer(&self, app: Arc<App>, request: http::Request<Body>) -> Result<Response, Refusal> {
-        let standing = input::peer(&request)?.standing(&app).await?;
+        let standing = Shown::by(&request)?.standing(&app).await?;
         standing.require(self.who)?;
         (self.run)(app, standing, request).await
     }

@@ -10,6 +10,7 @@ use crate::call::Calls;
 use crate::clock::Clock;
 use crate::compiled::CompiledPolicies;
 use crate::config::Config;
+use crate::identity_provider::IdentityProviders;
 use crate::listen::Doors;
 use crate::listeners::{Listeners, ListenersError, admin_socket};
 use crate::mark::Marks;
@@ -190,6 +191,7 @@ impl Server {
         let exporter = export.start(&teller, Arc::new(Watched::new(Arc::clone(&app))));
         tasks.spawn(keep_identity(Arc::clone(&app)));
         tasks.spawn(follow_authorities(Arc::clone(&app)));
+        tasks.spawn(keep_keys(Arc::clone(&app)));
         let (admin_socket, trust_domain) = (admin_socket(&dir), config.settings.trust_domain.clone());
         let config = Mutex::new(config);
         Ok(Self {
@@ -332,6 +334,7 @@ async fn compose(
         trust_domain,
         templates: config.settings.templates.clone(),
         administrators: Administrators::new(config),
+        identity_providers: IdentityProviders::new(config)?,
         token_seed: secret(&dir.join("token-seed"))?,
         marks: Marks::new(&*secret(&dir.join("mark-key"))?),
         stopping,
@@ -371,6 +374,15 @@ async fn keep_identity(app: Arc<App>) {
                 RENEW_AGAIN_SECS
             }
         };
+    }
+}
+
+/// Keeps the keys of identity providers fresh until the server stops.
+async fn keep_keys(app: Arc<App>) {
+    let mut stopping = app.stopping.clone();
+    tokio::select! {
+        () = stopped(&mut stopping) => {}
+        () = app.identity_providers.keep_keys(app.clock) => {}
     }
 }
 

@@ -202,7 +202,7 @@ fn a_key_set_has_only_keys_that_may_sign_and_one_for_each_id() {
         weak,
         short,
     ] {
-        assert!(keys(&[unusable.clone()]).is_empty(), "{unusable}");
+        assert!(keys(std::slice::from_ref(&unusable)).is_empty(), "{unusable}");
         assert_eq!(keys(&[unusable, good.clone()]).len(), 1);
     }
     let read = |text: &str| KeySet::read(text.as_bytes());

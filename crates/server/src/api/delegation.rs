@@ -1,9 +1,9 @@
 //! Delegations: what users, and actors, have others do for them; and the actors that actors spawn.
 
 use super::actor::ActorView;
-use super::list::{Listed, page};
+use super::list::{InOrder, Listed, Source, page, page_of};
+use super::me;
 use super::object::Done;
-use crate::app::App;
 use crate::judge::judge;
 use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
@@ -16,7 +16,6 @@ use credence_model::lineage::Lineage;
 use credence_model::permission::Permission;
 use credence_model::permission::detail::AuthorizationDetail;
 use credence_model::refusal::{Kind, Refusal};
-use credence_model::spiffe_id::SpiffeId;
 use credence_model::state::State;
 use credence_model::template::Named;
 use credence_model::time::Timestamp;
@@ -26,6 +25,8 @@ use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
+use std::ops::{Bound, RangeBounds as _};
 
 /// How long a delegation lasts if nothing is said, in seconds.
 pub const TTL_SECS_DEFAULT: u64 = 3_600;
@@ -154,11 +155,11 @@ pub(crate) struct DelegationQuery {
 pub(crate) fn routes() -> Vec<Route> {
     const ONE: &str = "/v1/delegations/{id}";
     vec![
-        route(Method::GET, "/v1/delegations", Who::Admin, "lists delegations", list),
-        route(Method::POST, "/v1/delegations", Who::Admin, "delegates something", grant),
-        route(Method::GET, ONE, Who::Admin, "shows a delegation", read),
-        route(Method::POST, "/v1/delegations/{id}/narrow", Who::Admin, "makes a delegation narrower", narrow),
-        route(Method::POST, "/v1/delegations/{id}/revoke", Who::Admin, "revokes a delegation", revoke),
+        route(Method::GET, "/v1/delegations", Who::User, "lists delegations; a user's own", list),
+        route(Method::POST, "/v1/delegations", Who::User, "delegates something", grant),
+        route(Method::GET, ONE, Who::User, "shows a delegation", read),
+        route(Method::POST, "/v1/delegations/{id}/narrow", Who::User, "makes a delegation narrower", narrow),
+        route(Method::POST, "/v1/delegations/{id}/revoke", Who::User, "revokes a delegation", revoke),
         route(Method::POST, "/v1/children", Who::Workload, "creates an actor below the calling one", spawn),
     ]
 }
@@ -166,6 +167,7 @@ pub(crate) fn routes() -> Vec<Route> {
 async fn list(ask: Ask<DelegationQuery>) -> Result<Listed<DelegationView>, Refusal> {
     let DelegationQuery { issuer, subject, in_force, limit, after } = ask.query;
     let now = ask.app.clock.now();
+    let granted_by = only(&ask.caller);
     let view = move |_: &State, delegation: &Delegation| {
         let user = match &delegation.by {
             Grantor::User(user) => Some(user),
@@ -179,14 +181,41 @@ async fn list(ask: Ask<DelegationQuery>) -> Result<Listed<DelegationView>, Refus
             && !(in_force && delegation.lapse(now).is_some());
         is_meant.then(|| DelegationView::of(delegation.clone(), now))
     };
-    page(&ask.app, limit, after.as_deref(), |state| &state.delegations, view).await
+    match granted_by {
+        Some(grantor) => page_of(&ask.app, limit, after.as_deref(), GrantedBy(grantor), view).await,
+        None => page(&ask.app, limit, after.as_deref(), |state| &state.delegations, view).await,
+    }
+}
+
+/// The delegations of a grantor.
+#[derive(Clone)]
+struct GrantedBy(Grantor);
+
+impl Source for GrantedBy {
+    type Name = DelegationId;
+    type Item = Delegation;
+
+    fn from<'s>(&'s self, state: &'s State, begin: Bound<DelegationId>) -> InOrder<'s, DelegationId, Delegation> {
+        // One grantor has a bounded number of them.
+        let all =
+            state.delegations.granted_by(&self.0).filter(move |found| (begin, Bound::Unbounded).contains(&found.id));
+        Box::new(all.map(|delegation| (delegation.id, Cow::Owned(delegation))))
+    }
+}
+
+/// Whose delegations somebody reaches: a user its own, and an administrator all.
+fn only(caller: &Option<Caller>) -> Option<Grantor> {
+    match caller {
+        Some(Caller::User { user }) => Some(Grantor::User(user.clone())),
+        _ => None,
+    }
 }
 
 async fn grant(ask: Ask<Nothing, GrantBody>) -> Result<DelegationView, Refusal> {
     let GrantBody { to, allow, authorization_details, user, session, purpose, not_before, ttl_secs, uses } =
         ask.body.clone();
     let allow = with_details(allow, &authorization_details)?;
-    let user = user.map_or_else(|| own(&ask), Ok)?;
+    let user = grantor(&ask, user)?;
     let not_before = not_before.unwrap_or_else(|| ask.app.clock.now());
     let expires_at = not_before.plus_secs(ttl_secs.unwrap_or(TTL_SECS_DEFAULT));
     let terms = Terms { allow, session, purpose, not_before, expires_at, uses };
@@ -194,12 +223,12 @@ async fn grant(ask: Ask<Nothing, GrantBody>) -> Result<DelegationView, Refusal> 
 }
 
 async fn read(ask: Ask) -> Result<DelegationView, Refusal> {
-    find(&ask.app, ask.path("id")?).await
+    find(&ask, ask.path("id")?).await
 }
 
 async fn narrow(ask: Ask<Nothing, NarrowBody>) -> Result<DelegationView, Refusal> {
     let id: DelegationId = ask.path("id")?;
-    let old = find(&ask.app, id).await?.delegation.terms;
+    let old = find(&ask, id).await?.delegation.terms;
     let NarrowBody { allow, authorization_details, session, expires_at, uses } = ask.body.clone();
     let allow = match (allow, authorization_details) {
         (None, None) => old.allow.clone(),
@@ -212,12 +241,12 @@ async fn narrow(ask: Ask<Nothing, NarrowBody>) -> Result<DelegationView, Refusal
         uses: uses.or(old.uses),
         ..old
     };
-    granted(&ask, Command::NarrowDelegation { delegation: id, of: None, terms }).await
+    granted(&ask, Command::NarrowDelegation { delegation: id, of: only(&ask.caller), terms }).await
 }
 
 async fn revoke(ask: Ask<Nothing, RevokeBody>) -> Result<Done, Refusal> {
     let (delegation, reason) = (ask.path("id")?, ask.body.reason.clone());
-    ask.submit(Command::RevokeDelegation { delegation, of: None, reason }).await?;
+    ask.submit(Command::RevokeDelegation { delegation, of: only(&ask.caller), reason }).await?;
     Ok(Done {})
 }
 
@@ -284,27 +313,32 @@ fn acting<B>(ask: &Ask<Nothing, B>) -> Result<ActorRef, Refusal> {
     }
 }
 
-/// Whoever asks, as a user: by the trust domain that authenticated it.
-fn own<B>(ask: &Ask<Nothing, B>) -> Result<User, Refusal> {
-    let subject = match &ask.caller {
-        Some(Caller::Local { uid }) => format!("uid:{uid}"),
-        Some(Caller::Svid { id }) => SpiffeId::to_string(id),
-        _ => return Err(Refusal::new(Kind::Denied, "only a person delegates")),
-    };
-    Ok(User { issuer: format!("spiffe://{}", ask.app.trust_domain), subject })
+/// The user who delegates: whoever asks, or whom an administrator names. INVARIANT: a user delegates in no other name.
+fn grantor<B>(ask: &Ask<Nothing, B>, named: Option<User>) -> Result<User, Refusal> {
+    let own = me::own(&ask.app, ask.caller.as_ref())?;
+    match named {
+        Some(other) if other != own && only(&ask.caller).is_some() => {
+            let message = format!("you are {own}, and delegate in no other name");
+            Err(Refusal::new(Kind::Denied, message).field("user").hint("Leave it away"))
+        }
+        named => Ok(named.unwrap_or(own)),
+    }
 }
 
 async fn granted<B>(ask: &Ask<Nothing, B>, command: Command) -> Result<DelegationView, Refusal> {
     match ask.submit(command).await?.answer {
-        Answer::Delegation { delegation, .. } => find(&ask.app, delegation).await,
+        Answer::Delegation { delegation, .. } => find(ask, delegation).await,
         _ => Err(Refusal::new(Kind::Bug, "delegating was answered with something else")),
     }
 }
 
-async fn find(app: &App, id: DelegationId) -> Result<DelegationView, Refusal> {
-    let found = app.cell.read(move |state| state.delegations.get(&id)).await?;
+/// Somebody else's is not found: who asks does not learn that it exists.
+async fn find<Q, B>(ask: &Ask<Q, B>, id: DelegationId) -> Result<DelegationView, Refusal> {
+    let of = only(&ask.caller);
+    let found = ask.app.cell.read(move |state| state.delegations.get(&id)).await?;
+    let found = found.filter(|found| of.is_none_or(|of| found.by == of));
     let found = found.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no delegation {id}")))?;
-    Ok(DelegationView::of(found, app.clock.now()))
+    Ok(DelegationView::of(found, ask.app.clock.now()))
 }
 
 impl DelegationView {

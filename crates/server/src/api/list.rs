@@ -91,28 +91,65 @@ impl Ordered for Guards {
     }
 }
 
+/// What a list is about: items of the registry, in order of their names.
+pub(crate) trait Source: Clone + Send + 'static {
+    /// The names.
+    type Name: Ord + Clone + Display + FromStr<Err: Display> + Send + 'static;
+    /// What is named.
+    type Item: Clone;
+
+    /// Items and their names from `begin` on.
+    fn from<'s>(&'s self, state: &'s State, begin: Bound<Self::Name>) -> InOrder<'s, Self::Name, Self::Item>;
+}
+
+/// Everything in a part of the registry.
+struct All<M>(fn(&State) -> &M);
+
+impl<M> Clone for All<M> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+impl<M: Ordered> Source for All<M> {
+    type Name = M::Name;
+    type Item = M::Item;
+
+    fn from<'s>(&'s self, state: &'s State, begin: Bound<M::Name>) -> InOrder<'s, M::Name, M::Item> {
+        (self.0)(state).from(begin)
+    }
+}
+
 /// Collects one page: the items of `map(state)` after `after` for which `view` gives something.
-pub(crate) async fn page<M: Ordered, T>(
+pub(crate) async fn page<M: Ordered, T: Send + 'static>(
     app: &App,
     limit: Option<usize>,
     after: Option<&str>,
     map: fn(&State) -> &M,
     view: impl Fn(&State, &M::Item) -> Option<T> + Clone + Send + 'static,
-) -> Result<Listed<T>, Refusal>
-where
-    T: Send + 'static,
-{
+) -> Result<Listed<T>, Refusal> {
+    page_of(app, limit, after, All(map), view).await
+}
+
+/// The same of any source.
+pub(crate) async fn page_of<S: Source, T: Send + 'static>(
+    app: &App,
+    limit: Option<usize>,
+    after: Option<&str>,
+    source: S,
+    view: impl Fn(&State, &S::Item) -> Option<T> + Clone + Send + 'static,
+) -> Result<Listed<T>, Refusal> {
     let limit = limit.unwrap_or(PAGE_ITEMS_DEFAULT);
     if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
         let message = format!("{limit} is not from 1 to {PAGE_ITEMS_MAX}");
         return Err(Refusal::new(Kind::Malformed, message).field("limit"));
     }
-    let read = |text: &str| text.parse().map_err(|error: <M::Name as FromStr>::Err| malformed_after(&error));
-    let mut after: Option<M::Name> = after.map(read).transpose()?;
+    let read = |text: &str| text.parse().map_err(|error: <S::Name as FromStr>::Err| malformed_after(&error));
+    let mut after: Option<S::Name> = after.map(read).transpose()?;
     let mut items = Vec::new();
     loop {
-        let (view, begin, room) = (view.clone(), after.take(), limit - items.len());
-        let (found, last) = app.cell.read(move |state| look(state, map(state), begin, room, view)).await?;
+        let (source, view, begin, room) = (source.clone(), view.clone(), after.take(), limit - items.len());
+        let (found, last) = app.cell.read(move |state| look(state, &source, begin, room, view)).await?;
         items.extend(found);
         match last {
             Some(last) if items.len() < limit => after = Some(last),
@@ -122,16 +159,16 @@ where
 }
 
 /// What one look finds, and the key it came to if there may be more.
-fn look<M: Ordered, T>(
+fn look<S: Source, T>(
     state: &State,
-    map: &M,
-    begin: Option<M::Name>,
+    source: &S,
+    begin: Option<S::Name>,
     room: usize,
-    view: impl Fn(&State, &M::Item) -> Option<T>,
-) -> (Vec<T>, Option<M::Name>) {
+    view: impl Fn(&State, &S::Item) -> Option<T>,
+) -> (Vec<T>, Option<S::Name>) {
     let mut found = Vec::new();
     let begin = begin.map_or(Bound::Unbounded, Bound::Excluded);
-    let mut rest = map.from(begin).peekable();
+    let mut rest = source.from(state, begin).peekable();
     let mut passed = 0;
     while let Some((key, value)) = rest.next() {
         found.extend(view(state, &value));

@@ -33,7 +33,7 @@ fn rows() -> Vec<Row> {
     let row = |line: &str| {
         let mut columns = line.split_whitespace();
         let (method, path) = (columns.next().unwrap().to_owned(), columns.next().unwrap().to_owned());
-        let who = ["anyone", "live workloads", "nodes", "administrators"];
+        let who = ["anyone", "live workloads", "users", "nodes", "administrators"];
         let rest = columns.collect::<Vec<_>>().join(" ");
         let who = who.into_iter().find(|who| rest.starts_with(who)).unwrap_or_else(|| panic!("{line}: who?"));
         Row { method, path, who: who.to_owned() }
@@ -125,6 +125,22 @@ async fn nobody_reaches_more_than_the_table_says_without_a_client_certificate() 
         if row.who == "anyone" {
             assert_eq!(status, 200, "{path}: {body}");
         } else {
+            assert_eq!((status, &body["error"]["kind"]), (401, &Value::from("unauthenticated")), "{path}: {body}");
+        }
+    }
+    assert_eq!(house.last_index().await, before);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_administrator_who_shows_a_token_that_is_no_good_reaches_nothing() {
+    let house = House::open().await;
+    let (admin, before) = (house.admin(), house.last_index().await);
+    for row in rows().iter().filter(|row| row.method != "gRPC") {
+        let path = row.path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
+        let path = path.collect::<Vec<_>>().join("/");
+        for shown in ["Bearer a.b.c", "Basic YWRhOmFkYQ==", "Bearer"] {
+            let Reply { status, body, .. } = admin.send(&row.method, &path, &[("authorization", shown)], b"").await;
             assert_eq!((status, &body["error"]["kind"]), (401, &Value::from("unauthenticated")), "{path}: {body}");
         }
     }
