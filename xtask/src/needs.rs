@@ -1,10 +1,11 @@
 //! What the tests need beside the Rust toolchain, installed when missing.
 //!
 //! Debian packages come from `apt-get` (only as root and only when a program is missing), the Python clients go into
-//! a virtual environment under the target directory. When everything is present nothing is asked of the network.
+//! a virtual environment under the target directory, the Node packages beside it. When everything is present nothing is
+//! asked of the network.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -12,14 +13,23 @@ use std::{
 use crate::step::{self, Failure, Outcome};
 
 /// Program, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str); 3] = [("cc", "gcc libc6-dev"), ("openssl", "openssl"), ("python3", "python3")];
+const PROGRAMS: [(&str, &str); 5] =
+    [("cc", "gcc libc6-dev"), ("openssl", "openssl"), ("python3", "python3"), ("node", "nodejs"), ("npm", "npm")];
 /// What only root can use: for disks and networks that fail. Without it, tests leave that out and say so.
 const OF_ROOT: [(&str, &str); 3] = [("ip", "iproute2"), ("nsenter", "util-linux"), ("mount", "mount")];
 
-/// Installs what is missing and returns the Python interpreter that has the clients.
-pub(crate) fn install() -> Outcome<PathBuf> {
+/// Where the tests find what was installed.
+pub(crate) struct Installed {
+    /// The Python interpreter that has the clients.
+    pub(crate) python: PathBuf,
+    /// The directory of `node_modules`.
+    pub(crate) node: PathBuf,
+}
+
+/// Installs what is missing.
+pub(crate) fn install() -> Outcome<Installed> {
     install_programs()?;
-    python()
+    Ok(Installed { python: python()?, node: node()? })
 }
 
 /// Installs the programs that are missing.
@@ -55,6 +65,27 @@ fn python() -> Outcome<PathBuf> {
     // Last, so that an interrupted installation is begun again.
     fs::write(&stamp, wanted).map_err(|error| Failure::new(format!("cannot write {}: {error}", stamp.display())))?;
     Ok(interpreter)
+}
+
+fn node() -> Outcome<PathBuf> {
+    let wanted_at = step::root().join("xtask/package.json");
+    let directory = step::target_dir().join("test-node");
+    let (stamp, manifest) = (directory.join("installed.json"), directory.join("package.json"));
+    let cannot =
+        |what: &str, at: &Path, error: io::Error| Failure::new(format!("cannot {what} {}: {error}", at.display()));
+    let wanted = fs::read_to_string(&wanted_at).map_err(|error| cannot("read", &wanted_at, error))?;
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(directory);
+    }
+
+    fs::create_dir_all(&directory).map_err(|error| cannot("make", &directory, error))?;
+    fs::write(&manifest, &wanted).map_err(|error| cannot("write", &manifest, error))?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--silent", "--no-audit", "--no-fund", "--no-package-lock"]).current_dir(&directory);
+    step::run("install the Node packages", &mut npm)?;
+    // Last, so that an interrupted installation is begun again.
+    fs::write(&stamp, wanted).map_err(|error| cannot("write", &stamp, error))?;
+    Ok(directory)
 }
 
 /// Debian's python3 comes without the module that makes virtual environments; the first failure says so.

@@ -3,34 +3,33 @@
 use std::{
     fmt,
     io::{self, BufRead, BufReader, Write},
-    path::Path,
     process::{Command, Stdio},
     time::Instant,
 };
 
 use crate::{
-    needs,
+    needs::{self, Installed},
     step::{self, Failure, Outcome},
 };
 
 /// Installs what is missing, runs the tests to the last one, and counts them.
 pub(crate) fn run(arguments: &[String]) -> Outcome<Count> {
-    let python = needs::install()?;
-    counted("tests", &mut cargo_test(arguments, &python))
+    let installed = needs::install()?;
+    counted("tests", &mut cargo_test(arguments, &installed))
 }
 
 /// The same with golden files written instead of compared. What changed is then for `git diff` to show.
 pub(crate) fn accept_golden(arguments: &[String]) -> Outcome {
-    let python = needs::install()?;
-    counted("golden files", cargo_test(arguments, &python).env("CREDENCE_GOLDEN", "accept"))?.verdict()
+    let installed = needs::install()?;
+    counted("golden files", cargo_test(arguments, &installed).env("CREDENCE_GOLDEN", "accept"))?.verdict()
 }
 
-fn cargo_test(arguments: &[String], python: &Path) -> Command {
+fn cargo_test(arguments: &[String], installed: &Installed) -> Command {
     let mut command = step::cargo(&["test", "--no-fail-fast"]);
     if arguments.is_empty() {
         command.arg("--workspace");
     }
-    command.args(arguments).env("CREDENCE_TEST_PYTHON", python);
+    command.args(arguments).env("CREDENCE_TEST_PYTHON", &installed.python).env("CREDENCE_TEST_NODE", &installed.node);
     command
 }
 

@@ -4,6 +4,7 @@ mod authority;
 mod backup;
 mod bench;
 mod daemon;
+mod login;
 pub(crate) mod misuse;
 mod object;
 mod permission;
@@ -18,6 +19,7 @@ pub(crate) use bench::{BenchArgs, BenchPart, BenchRow};
 pub(crate) use daemon::{
     DEV_WORKERS_MAX, DevArgs, EndingArgs, LogFormat, NodeArgs, PassphraseArgs, RunArgs, ServerArgs,
 };
+pub(crate) use login::LoginArgs;
 pub(crate) use object::{ApplyArgs, DeleteArgs, DescribeArgs, DoctorArgs, ExplainArgs, GetArgs, NamespaceArg};
 pub(crate) use permission::{CanArgs, DelegationVerb, GrantArgs, ListDelegationsArgs, NarrowArgs, RevokeArgs};
 pub(crate) use subject::{
@@ -56,6 +58,9 @@ pub(crate) struct Global {
     /// Private key (PEM, PKCS#8) of that SVID
     #[arg(long, global = true, value_name = "FILE", requires = "svid")]
     pub(crate) key: Option<PathBuf>,
+    /// Act as the user whom the token in this file names, whoever this connection is; also: `credence login`
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// How to print: table, wide (more columns), json or yaml (the API's objects) [default: table]
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
     #[arg(hide_possible_values = true, hide_default_value = true)]
@@ -102,6 +107,12 @@ pub(crate) enum Verb {
     Explain(ExplainArgs),
     /// Say whether an actor may do something, and if not what would allow it
     Can(CanArgs),
+    /// Log in as a user at an identity provider, to delegate as oneself
+    Login(LoginArgs),
+    /// Forget who is logged in
+    Logout,
+    /// Say who one is, and which actors act for one
+    Whoami,
     /// Delegate to actors, and take it back
     #[command(subcommand)]
     Delegation(DelegationVerb),

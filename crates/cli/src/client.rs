@@ -8,6 +8,7 @@ mod trust;
 
 use crate::context::ServerAddress;
 use crate::failure::Failure;
+use crate::login::Token;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub(crate) use trust::read_bundle;
@@ -40,6 +41,8 @@ pub(crate) struct ClientOptions {
     pub(crate) bundle: Option<PathBuf>,
     /// X.509-SVID and its key to show it; only for TLS.
     pub(crate) identity: Option<(PathBuf, PathBuf)>,
+    /// Token that names the user who asks, whoever the connection is.
+    pub(crate) token: Option<Token>,
     /// The request that every request is a part of, if there is one.
     pub(crate) trace: Option<TraceContext>,
 }
@@ -48,6 +51,7 @@ pub(crate) struct ClientOptions {
 #[derive(Clone)]
 pub(crate) struct Client {
     connection: Connection,
+    token: Option<Token>,
     trace: Option<TraceContext>,
 }
 
@@ -99,12 +103,12 @@ impl Call {
 impl Client {
     /// A client; nothing is connected yet.
     pub(crate) fn new(options: &ClientOptions) -> Result<Self, Failure> {
-        Ok(Self { connection: Connection::new(options)?, trace: options.trace })
+        Ok(Self { connection: Connection::new(options)?, token: options.token.clone(), trace: options.trace })
     }
 
     /// A client of the admin socket at `path`.
     pub(crate) fn unix(path: impl Into<PathBuf>) -> Self {
-        Self { connection: Connection::unix(path.into()), trace: None }
+        Self { connection: Connection::unix(path.into()), token: None, trace: None }
     }
 
     /// Sends a request, again if that can help, and reads its answer.
@@ -166,6 +170,9 @@ impl Client {
         }
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
+        }
+        if let Some(token) = &self.token {
+            request = request.header(http::header::AUTHORIZATION, format!("Bearer {}", token.expose()));
         }
         let request = request
             .body(call.body.clone())

@@ -4,6 +4,7 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 use credence_model::refusal::Kind;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,15 @@ pub(crate) enum ServerAddress {
     Unix(PathBuf),
     /// By TLS, `HOST:PORT`.
     Tls(String),
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tls(authority) => write!(f, "https://{authority}"),
+        }
+    }
 }
 
 impl ServerAddress {

@@ -18,6 +18,7 @@ mod failure;
 #[cfg(test)]
 mod golden;
 mod kind;
+mod login;
 mod output;
 mod passphrase;
 mod pem;

@@ -2,11 +2,13 @@
 
 use crate::args::Global;
 use crate::client::{Client, ClientOptions};
-use crate::context;
+use crate::context::{self, ServerAddress};
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::login::{self, Token};
 use crate::output::Output;
 use crate::output::style::Style;
+use crate::output::table::printable;
 
 /// One run of the program.
 #[derive(Debug, Clone)]
@@ -27,10 +29,33 @@ impl Session {
         Self { global, environment, out }
     }
 
-    /// A client of the server that is meant.
+    /// The server that is meant.
+    pub(crate) fn server(&self) -> Result<ServerAddress, Failure> {
+        context::server(self.global.server.as_deref(), &self.environment)
+    }
+
+    /// A client of the server that is meant, as whoever the connection is, or as the user of a token that was handed in.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
+        self.client_with(self.global.token_file.as_deref().map(Token::read).transpose()?)
+    }
+
+    /// The same as whoever is logged in, if anybody is; that is said on standard error.
+    pub(crate) async fn user_client(&self) -> Result<Client, Failure> {
+        if self.global.token_file.is_some() {
+            return self.client();
+        }
+        let login = login::current(&self.server()?, &self.environment).await?;
+        if let Some(login) = &login {
+            eprintln!("{}", printable(&format!("as {}", login.user)));
+        }
+        self.client_with(login.map(|login| login.token))
+    }
+
+    /// A client that shows this token.
+    pub(crate) fn client_with(&self, token: Option<Token>) -> Result<Client, Failure> {
         Client::new(&ClientOptions {
-            address: context::server(self.global.server.as_deref(), &self.environment)?,
+            address: self.server()?,
+            token,
             bundle: self.global.bundle.clone(),
             identity: self.global.svid.clone().zip(self.global.key.clone()),
             trace: self.environment.trace,

@@ -15,6 +15,7 @@ mod dev;
 mod explain;
 mod get;
 mod log;
+mod login;
 mod node;
 mod release;
 mod server;
@@ -46,6 +47,9 @@ pub(crate) async fn execute(verb: Verb, session: &Session) -> Result<ExitCode, F
         Verb::Apply(args) => apply::run(args, session).await?,
         Verb::Get(args) => get::run(args, session).await?,
         Verb::Describe(args) => describe::run(args, session).await?,
+        Verb::Login(args) => login::run(args, session).await?,
+        Verb::Logout => login::logout(session)?,
+        Verb::Whoami => return login::whoami(session).await,
         Verb::Can(args) => return can::run(args, session).await,
         Verb::Delegation(verb) => delegation::run(verb, session).await?,
         Verb::Explain(args) => return explain::run(args, session).await,

@@ -47,7 +47,7 @@ fn labels_text(labels: &Labels) -> String {
 }
 
 /// An enumeration's word as the API writes it.
-fn word<T: Serialize>(value: &T) -> String {
+pub(crate) fn word<T: Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 

@@ -6,10 +6,13 @@
 mod house;
 mod process;
 mod program;
+mod provider;
 
 pub(crate) use house::{Dev, House, Node};
 pub(crate) use process::{Process, ends_within};
 pub(crate) use program::{Ran, credence, python, python_script, workload};
+
+pub(crate) use provider::{Provider, forged};
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -59,6 +62,18 @@ impl Cli {
     /// The same, with `credence run` on this node.
     pub(crate) fn on(&self, node: &Node) -> Self {
         Self { node_socket: Some(node.socket.clone()), ..self.clone() }
+    }
+
+    /// Somebody else on the same machine, with a home of their own, who finds the server there.
+    pub(crate) fn of(&self, name: &str, server: String) -> Self {
+        let home = self.home.join(name);
+        std::fs::create_dir(&home).expect("a directory can be made");
+        Self { home, server: Some(server), ..self.clone() }
+    }
+
+    /// Where it keeps things.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
     }
 
     /// `credence` with these arguments, in an environment with nothing of the caller's but the search path.

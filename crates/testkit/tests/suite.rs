@@ -20,6 +20,7 @@ mod gateway;
 mod handshake;
 mod harness;
 mod life;
+mod login;
 mod logs;
 mod loss;
 mod operation;

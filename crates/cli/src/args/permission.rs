@@ -51,7 +51,7 @@ pub(crate) struct GrantArgs {
     /// What is allowed; may be given several times
     #[arg(long, value_name = "PERMISSION", required = true)]
     pub(crate) allow: Vec<Permission>,
-    /// The user who delegates, as NAME@ISSUER (default: you)
+    /// The user who delegates, as NAME@ISSUER; only administrators name another (default: you, see `credence whoami`)
     #[arg(long, value_name = "NAME@ISSUER")]
     pub(crate) user: Option<String>,
     /// Only to actors that act in this session

@@ -16,7 +16,7 @@ use credence_server::api::list::Listed;
 use credence_server::api::object::Done;
 
 pub(super) async fn run(verb: DelegationVerb, session: &Session) -> Result<(), Failure> {
-    let client = session.client()?;
+    let client = session.user_client().await?;
     match verb {
         DelegationVerb::Grant(args) => grant(args, session, &client).await,
         DelegationVerb::List(args) => list(&args, session, &client).await,

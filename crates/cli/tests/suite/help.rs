@@ -4,7 +4,7 @@ use crate::program::{golden, run};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-const VERBS: [&str; 53] = [
+const VERBS: [&str; 56] = [
     "",
     "backup",
     "restore",
@@ -28,6 +28,9 @@ const VERBS: [&str; 53] = [
     "class diff",
     "class test",
     "can",
+    "login",
+    "logout",
+    "whoami",
     "delegation",
     "delegation grant",
     "delegation list",

@@ -1,0 +1,166 @@
+//! Users: the tokens of whoever logged in on this machine, and what they are good for.
+//!
+//! INVARIANT: a token goes to the server for which it was got, and to no other; what renews it goes to the provider that
+//! issued it. Neither is ever in an argument, the environment, or anything that is printed.
+
+pub(crate) mod device;
+mod file;
+mod provider;
+
+use crate::clock;
+use crate::context::ServerAddress;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::pem;
+use credence_credential::openid::TOKEN_BYTES_MAX;
+use credence_model::refusal::Kind;
+use credence_model::time::Timestamp;
+use credence_model::user::User;
+pub(crate) use provider::Provider;
+use serde::{Deserialize, Serialize, Serializer};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// A token is renewed when it is valid for no longer than this, in seconds.
+const RENEW_BEFORE_SECS: u64 = 30;
+
+/// A token; nothing prints it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub(crate) struct Token(Zeroizing<String>);
+
+/// Somebody who is logged in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Login {
+    /// The server, as it was named.
+    server: String,
+    /// Who it is there.
+    pub(crate) user: User,
+    /// What shows it.
+    pub(crate) token: Token,
+    /// Until when.
+    pub(crate) expires_at: Timestamp,
+    /// What gets the next one, if the provider gave it.
+    refresh_token: Option<Token>,
+    /// The client at the provider.
+    client_id: String,
+    /// For whom its tokens are.
+    audience: String,
+    /// What the provider is known by, if not by what this machine trusts.
+    ca_file: Option<PathBuf>,
+}
+
+impl Token {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The token in a file, where whoever runs this program laid it.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = pem::read_text(path, TOKEN_BYTES_MAX)?;
+        let text = text.trim();
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Failure::new(Kind::Malformed, format!("{} does not hold one token", path.display())));
+        }
+        Ok(Self::new(text))
+    }
+
+    /// The token itself, for the one request that it is shown with.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Token {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+/// Only into the file that holds a login.
+impl Serialize for Token {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+/// Whoever is logged in at this server, with a token that is still good: renewed if that is due and can be done.
+pub(crate) async fn current(server: &ServerAddress, environment: &Environment) -> Result<Option<Login>, Failure> {
+    let Some(home) = &environment.home else { return Ok(None) };
+    let Some(login) = file::read(home)?.filter(|login| login.is_at(server)) else { return Ok(None) };
+    if !login.is_due(clock::now()) {
+        return Ok(Some(login));
+    }
+    // Whoever renews beside this one may have used up the token that renews; one of them does it.
+    let _alone = file::lock(home)?;
+    let Some(login) = file::read(home)?.filter(|login| login.is_at(server)) else { return Ok(None) };
+    if !login.is_due(clock::now()) {
+        return Ok(Some(login));
+    }
+    let login = login.renewed().await?;
+    file::write(home, &login)?;
+    Ok(Some(login))
+}
+
+/// Keeps a login.
+pub(crate) fn keep(login: &Login, environment: &Environment) -> Result<PathBuf, Failure> {
+    let home = environment.home.as_ref().ok_or_else(|| {
+        let failure = Failure::new(
+            Kind::Unavailable,
+            "there is no place to keep the login: neither HOME nor CREDENCE_HOME is set",
+        );
+        failure.hint("Set CREDENCE_HOME")
+    })?;
+    let _alone = file::lock(home)?;
+    file::write(home, login)
+}
+
+/// Forgets a login; who it was.
+pub(crate) fn forget(environment: &Environment) -> Result<Option<User>, Failure> {
+    let Some(home) = &environment.home else { return Ok(None) };
+    // A file that cannot be read is removed all the same.
+    let user = file::read(home).ok().flatten().map(|login| login.user);
+    file::remove(home).map(|was_there| user.filter(|_| was_there))
+}
+
+impl Login {
+    fn is_at(&self, server: &ServerAddress) -> bool {
+        self.server == server.to_string()
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.expires_at <= now.plus_secs(RENEW_BEFORE_SECS)
+    }
+
+    async fn renewed(self) -> Result<Self, Failure> {
+        let over = |why: &str| {
+            let message = format!("the login of {} is over{why}", self.user);
+            Failure::new(Kind::Unauthenticated, message).hint("Run `credence login` again, or `credence logout`")
+        };
+        let Some(refresh_token) = &self.refresh_token else { return Err(over("")) };
+        let provider = Provider::find(&self.user.issuer, self.ca_file.as_deref()).await?;
+        let renewed = provider.renew(&self.client_id, refresh_token).await;
+        let tokens = renewed.map_err(|failure| match failure.refusal.kind {
+            Kind::Unavailable => failure,
+            _ => over(&format!(": {}", failure.refusal.message)),
+        })?;
+        let token = tokens.shown(&self.audience, &self.client_id)?;
+        Ok(Self {
+            expires_at: tokens.expires_at(&token, clock::now()),
+            token,
+            refresh_token: tokens.refresh_token.or(self.refresh_token),
+            ..self
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
