@@ -5,10 +5,9 @@ use crate::client::{Client, ClientOptions};
 use crate::context::{self, ServerAddress};
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::login::{self, Token};
+use crate::login::{self, Login, Token};
 use crate::output::Output;
 use crate::output::style::Style;
-use crate::output::table::printable;
 
 /// One run of the program.
 #[derive(Debug, Clone)]
@@ -39,16 +38,17 @@ impl Session {
         self.client_with(self.global.token_file.as_deref().map(Token::read).transpose()?)
     }
 
-    /// The same as whoever is logged in, if anybody is; that is said on standard error.
-    pub(crate) async fn user_client(&self) -> Result<Client, Failure> {
-        if self.global.token_file.is_some() {
-            return self.client();
+    /// Whoever is logged in at that server; nobody where a token was handed in.
+    pub(crate) async fn logged_in(&self) -> Result<Option<Login>, Failure> {
+        match self.global.token_file {
+            Some(_) => Ok(None),
+            None => login::current(&self.server()?, &self.environment).await,
         }
-        let login = login::current(&self.server()?, &self.environment).await?;
-        if let Some(login) = &login {
-            eprintln!("{}", printable(&format!("as {}", login.user)));
-        }
-        self.client_with(login.map(|login| login.token))
+    }
+
+    /// A client as whoever is logged in, else as [`Self::client`].
+    pub(crate) fn client_as(&self, login: Option<Login>) -> Result<Client, Failure> {
+        login.map_or_else(|| self.client(), |login| self.client_with(Some(login.token)))
     }
 
     /// A client that shows this token.

@@ -36,7 +36,7 @@ mod workload;
 pub use archive::archive;
 pub use backup::backup;
 pub use config::{node_config, server_config};
-pub use credential::{bundle, certificate, join_token, jwt_svid, request};
+pub use credential::{bundle, certificate, join_token, jwt_svid, request, user_token};
 pub use gateway::gateway;
 pub use http::http;
 pub use journal::{journal, snapshot};
@@ -91,6 +91,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "state", check: state },
     Target { name: "to_node", check: to_node },
     Target { name: "traceparent", check: traceparent },
+    Target { name: "user_token", check: user_token },
     Target { name: "workload", check: workload },
 ];
 

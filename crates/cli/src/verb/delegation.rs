@@ -6,7 +6,7 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::kind::{Kind, Object};
 use crate::output::duration::{moment, since};
-use crate::output::table::{Cell, Table};
+use crate::output::table::{Cell, Table, printable};
 use crate::session::Session;
 use credence_model::delegation::{Grantee, Terms};
 use credence_model::time::Timestamp;
@@ -16,7 +16,11 @@ use credence_server::api::list::Listed;
 use credence_server::api::object::Done;
 
 pub(super) async fn run(verb: DelegationVerb, session: &Session) -> Result<(), Failure> {
-    let client = session.user_client().await?;
+    let login = session.logged_in().await?;
+    if let Some(login) = &login {
+        eprintln!("{}", printable(&format!("as {}", login.user)));
+    }
+    let client = session.client_as(login)?;
     match verb {
         DelegationVerb::Grant(args) => grant(args, session, &client).await,
         DelegationVerb::List(args) => list(&args, session, &client).await,

@@ -102,7 +102,7 @@ struct Who {
 }
 
 pub(super) async fn whoami(session: &Session) -> Result<ExitCode, Failure> {
-    let client = session.user_client().await?;
+    let client = session.client_as(session.logged_in().await?)?;
     let me: MeView = client.send(Call::get("/v1/me")).await?;
     let actors = if me.user.is_some() { own_actors(&client).await? } else { Vec::new() };
     let who = Who { me, actors };

@@ -1,18 +1,20 @@
 //! What a peer shows to prove who it is: certificates, requests, tokens, bundles.
 //!
 //! `crates/testkit/fixtures/fuzz` holds an authority's public bundle with one X.509-SVID and one JWT-SVID. Its keys were
-//! thrown away, so nothing else that it signed can ever be accepted.
+//! thrown away, so nothing else that it signed can ever be accepted. The same of a provider's key set and a user's token.
 
 use super::refused_alike;
 use credence_attest::join_token::{JoinToken, TEXT_BYTES};
 use credence_credential::bundle::{self, Bundle};
 use credence_credential::key::KeyAlgorithm;
+use credence_credential::openid::{self, Expected, KeySet, Presented};
 use credence_credential::{csr, jwt_svid, pem, x509_svid};
 use credence_model::spiffe_id::TrustDomain;
 use credence_model::time::Timestamp;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// A moment at which the fixtures are valid.
@@ -25,6 +27,11 @@ const BUNDLE: &[u8] = include_bytes!("../../fixtures/fuzz/bundle.json");
 
 pub(super) static AUTHORITY: LazyLock<Bundle> =
     LazyLock::new(|| bundle::read(&trust_domain(), BUNDLE).expect("the fixture"));
+
+/// The keys of a provider of users, whose private one was thrown away, and a token that it signed.
+static PROVIDER: LazyLock<KeySet> =
+    LazyLock::new(|| KeySet::read(include_bytes!("../../fixtures/fuzz/provider.json")).expect("the fixture"));
+const USER_TOKEN: &str = include_str!("../../fixtures/fuzz/user_token.txt");
 
 fn trust_domain() -> TrustDomain {
     TrustDomain::parse("td.test").expect("a name")
@@ -95,6 +102,33 @@ fn theirs(text: &str) -> Option<Value> {
     validation.set_required_spec_claims(&["exp", "aud", "sub"]);
     validation.validate_exp = false;
     jsonwebtoken::decode(text, &key, &validation).ok().map(|data| data.claims)
+}
+
+/// A user's token says the same twice, and only what the provider signed is believed. The same bytes as a key set: it has
+/// no more keys than are read, and all that are in it can be named.
+pub fn user_token(bytes: &[u8]) {
+    match (KeySet::read(bytes), KeySet::read(bytes)) {
+        (Ok(one), Ok(two)) => assert!(one == two && one.len() <= openid::KEYS_MAX),
+        (Err(one), Err(two)) => refused_alike(one, two),
+        (one, two) => panic!("read in two ways: {one:?} and {two:?}"),
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let require = BTreeMap::new();
+    let expected =
+        Expected { issuer: "https://login.td.test", audience: "credence", user_claim: "sub", require: &require };
+    let verify = || Presented::parse(text).and_then(|token| token.verify(&PROVIDER, expected, NOW));
+    let signed = |text: &str| text.rsplit_once('.').map(|(signed, _)| signed.to_owned());
+    match (verify(), verify()) {
+        (Ok(one), Ok(two)) => {
+            assert_eq!(one, two);
+            assert_eq!((one.subject.as_str(), signed(text)), ("ada", signed(USER_TOKEN)), "believed, and not signed");
+        }
+        (Err(one), Err(two)) => {
+            refused_alike(one, two);
+            assert_ne!(text, USER_TOKEN, "the provider's own token is not believed");
+        }
+        (one, two) => panic!("judged in two ways: {one:?} and {two:?}"),
+    }
 }
 
 /// A join token is written back to the text it was read from: there is one text for each.
