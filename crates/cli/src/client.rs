@@ -8,7 +8,7 @@ mod trust;
 
 use crate::context::ServerAddress;
 use crate::failure::Failure;
-use crate::login::Token;
+use crate::token::Token;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub(crate) use trust::read_bundle;

@@ -25,6 +25,7 @@ mod pem;
 mod run;
 mod session;
 mod takeover;
+mod token;
 mod verb;
 mod view;
 

@@ -5,9 +5,10 @@ use crate::client::{Client, ClientOptions};
 use crate::context::{self, ServerAddress};
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::login::{self, Login, Token};
+use crate::login::{self, Login};
 use crate::output::Output;
 use crate::output::style::Style;
+use crate::token::Token;
 
 /// One run of the program.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@
 //! INVARIANT: a token that is no good is refused; nobody is taken for the connection's peer, or for nobody, instead.
 
 use crate::app::App;
-use crate::input;
+use crate::bearer::bearer;
 use crate::who::Who;
 use axum::body::Body;
 use credence_credential::x509_svid::VerifiedX509Svid;
@@ -66,9 +66,9 @@ pub(crate) enum Shown {
 impl Shown {
     /// What this request shows.
     pub(crate) fn by(request: &http::Request<Body>) -> Result<Self, Refusal> {
-        match input::bearer(request.headers())? {
+        match bearer(request.headers())? {
             Some(token) => Ok(Self::Token(Zeroizing::new(token.to_owned()))),
-            None => input::peer(request).map(Self::Connection),
+            None => Peer::of(request).map(Self::Connection),
         }
     }
 
@@ -82,6 +82,12 @@ impl Shown {
 }
 
 impl Peer {
+    /// The peer that the listener put there. A request without one is not answered.
+    fn of(request: &http::Request<Body>) -> Result<Self, Refusal> {
+        let missing = || Refusal::new(Kind::Bug, "a request came from nowhere");
+        request.extensions().get::<Self>().cloned().ok_or_else(missing)
+    }
+
     /// Which sort it is, for traces.
     pub(crate) fn sort(&self) -> &'static str {
         match self {

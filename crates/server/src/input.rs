@@ -1,6 +1,6 @@
 //! How the parts of a request are read: strictly, within limits, and naming what was wrong.
 
-use crate::caller::{Peer, Standing};
+use crate::caller::Standing;
 use crate::limits::{BODY_BYTES, BODY_BYTES_MAX, BODY_TIME, Limits, STRANGER_BODY_BYTES, STRANGER_BODY_BYTES_MAX};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts as _, Query, RawPathParams};
@@ -15,30 +15,6 @@ use std::error::Error as _;
 
 /// The header that names a retry of the same command.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// The peer that the listener put there. A request without one is not answered.
-pub(crate) fn peer(request: &http::Request<Body>) -> Result<Peer, Refusal> {
-    let missing = || Refusal::new(Kind::Bug, "a request came from nowhere");
-    request.extensions().get::<Peer>().cloned().ok_or_else(missing)
-}
-
-/// The token that says who asks (RFC 6750 §2.1), if one is shown. Any other way to say it is refused and not passed over.
-pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let token = value.to_str().ok().and_then(|text| {
-        let (scheme, token) = text.split_once(' ')?;
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-        let fits = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.bytes().all(is_token);
-        fits.then_some(token)
-    });
-    match (token, values.next()) {
-        (Some(token), None) => Ok(Some(token)),
-        _ => Err(Refusal::new(Kind::Unauthenticated, "it is not the one word Bearer and one token")
-            .field("Authorization")
-            .hint("Leave it away, or log in with `credence login`")),
-    }
-}
 
 /// The parameters of the path, percent-decoded once.
 pub(crate) async fn path(parts: &mut Parts) -> Result<Vec<(String, String)>, Refusal> {
@@ -235,11 +211,10 @@ mod unique {
 
 #[cfg(test)]
 mod tests {
-    use super::{bearer, if_match, json, query};
+    use super::{if_match, json, query};
     use crate::api::actor::{CreateActorBody, ResumeBody};
     use crate::api::object::ObjectBody;
     use credence_model::class::ClassSpec;
-    use credence_model::refusal::Kind;
     use http::{HeaderMap, HeaderValue};
     use serde::Deserialize;
 
@@ -306,31 +281,6 @@ mod tests {
             );
         }
         assert!(query::<Paging>(&"/?limit=5".parse().expect("a URI")).is_ok());
-    }
-
-    #[test]
-    fn only_one_bearer_token_says_who_asks_and_whatever_else_is_there_is_refused() {
-        let read = |texts: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for text in texts {
-                headers.append("authorization", HeaderValue::from_static(text));
-            }
-            bearer(&headers).map(|token| token.map(str::to_owned)).map_err(|refusal| refusal.kind)
-        };
-        assert_eq!(read(&[]), Ok(None));
-        assert_eq!(read(&["Bearer a.b.c"]), Ok(Some("a.b.c".into())));
-        assert_eq!(read(&["bearer a.b.c"]), Ok(Some("a.b.c".into())));
-        for wrong in [
-            &["Basic YTpi"][..],
-            &["Bearer"],
-            &["Bearer "],
-            &["Bearer a b"],
-            &["Bearer  a"],
-            &["Bearer a", "Bearer a"],
-            &[""],
-        ] {
-            assert_eq!(read(wrong), Err(Kind::Unauthenticated), "{wrong:?}");
-        }
     }
 
     #[test]

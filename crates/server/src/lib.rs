@@ -11,6 +11,7 @@ mod app;
 pub mod archive;
 mod attest_limit;
 pub mod backup;
+mod bearer;
 pub mod call;
 mod caller;
 pub mod clock;

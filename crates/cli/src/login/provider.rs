@@ -2,7 +2,7 @@
 
 use crate::client::escape;
 use crate::failure::Failure;
-use crate::login::Token;
+use crate::token::Token;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use credence_model::refusal::Kind;

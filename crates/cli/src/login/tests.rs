@@ -1,6 +1,7 @@
-use super::{Login, Token, file, forget};
+use super::{Login, file, forget};
 use crate::context::ServerAddress;
 use crate::environment::Environment;
+use crate::token::Token;
 use credence_model::time::Timestamp;
 use credence_model::user::User;
 use std::os::unix::fs::PermissionsExt as _;

@@ -31,7 +31,7 @@ pub(super) static AUTHORITY: LazyLock<Bundle> =
 /// The keys of a provider of users, whose private one was thrown away, and a token that it signed.
 static PROVIDER: LazyLock<KeySet> =
     LazyLock::new(|| KeySet::read(include_bytes!("../../fixtures/fuzz/provider.json")).expect("the fixture"));
-const USER_TOKEN: &str = include_str!("../../fixtures/fuzz/user_token.txt");
+const USER_TOKEN: &str = include_str!("../../fixtures/fuzz/user_token.txt").trim_ascii_end();
 
 fn trust_domain() -> TrustDomain {
     TrustDomain::parse("td.test").expect("a name")
