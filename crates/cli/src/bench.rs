@@ -4,9 +4,11 @@
 //! Rows that need servers, nodes and actors start them as processes, on loopback.
 
 mod actor;
+mod authzen;
 mod baseline;
 mod gateway;
 mod life;
+mod narrowing;
 mod pool;
 mod prewarmed;
 mod resume;
@@ -34,7 +36,7 @@ struct Report {
 /// Measures, and prints a table.
 pub(crate) async fn run(args: BenchArgs, session: &Session) -> Result<ExitCode, Failure> {
     if let Some(part) = args.as_actor {
-        return actor::run(part).await.map(|()| ExitCode::SUCCESS);
+        return actor::run(part, session).await.map(|()| ExitCode::SUCCESS);
     }
     if args.alone {
         let rows = measure(&args).await?;
@@ -67,7 +69,9 @@ async fn measure(args: &BenchArgs) -> Result<Vec<Measured>, Failure> {
         BenchRow::Minting => credence_bench::minting(path).map_err(|error| failed(&error)),
         BenchRow::Decision => credence_bench::decisions(path).map_err(|error| failed(&error)),
         BenchRow::Life => life::measure(path).await,
+        BenchRow::Authzen => authzen::measure(path).await,
         BenchRow::Gateway => gateway::measure(path).await,
+        BenchRow::Narrowing => narrowing::measure(path).await,
         BenchRow::Resume => resume::measure(path).await,
     }
 }

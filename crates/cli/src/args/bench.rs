@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// `credence bench`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct BenchArgs {
-    /// What to measure: registry, minting, decision, life, gateway or resume; may be given more than once (default: everything)
+    /// What to measure: registry, minting, decision, life, authzen, gateway, narrowing or resume; may be given more than once (default: everything)
     #[arg(long = "row", value_name = "ROW", hide_possible_values = true)]
     pub(crate) rows: Vec<BenchRow>,
     /// Suspended actors in the registry that is measured
@@ -40,8 +40,12 @@ pub(crate) enum BenchRow {
     Decision,
     /// `credence dev`, first SVIDs, tokens and streams of the Workload API
     Life,
+    /// What is asked of the server over HTTP
+    Authzen,
     /// What a gateway asks over an actor's socket
     Gateway,
+    /// How soon a narrower delegation is in force on the node
+    Narrowing,
     /// Resume to a served identity, with server and node as processes
     Resume,
 }
@@ -57,7 +61,9 @@ impl BenchRow {
             Self::Minting => "minting",
             Self::Decision => "decision",
             Self::Life => "life",
+            Self::Authzen => "authzen",
             Self::Gateway => "gateway",
+            Self::Narrowing => "narrowing",
             Self::Resume => "resume",
         }
     }
@@ -78,6 +84,8 @@ pub(crate) enum BenchPart {
     SharedStreams,
     /// Ask what a gateway asks
     Checks,
+    /// Make a delegation narrower and ask until the node knows
+    Narrowings,
 }
 
 impl BenchPart {
@@ -89,6 +97,7 @@ impl BenchPart {
             Self::Streams => "streams",
             Self::SharedStreams => "shared-streams",
             Self::Checks => "checks",
+            Self::Narrowings => "narrowings",
         }
     }
 }

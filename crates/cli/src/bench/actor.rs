@@ -1,8 +1,9 @@
 //! The actor's side of a measurement: an ordinary client of the Workload API, inside the process tree that it serves.
 
-use super::{gateway, io};
+use super::{gateway, io, narrowing};
 use crate::args::BenchPart;
 use crate::failure::Failure;
+use crate::session::Session;
 use credence_bench::{median, quantile};
 use credence_model::refusal::Kind;
 use credence_wire::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
@@ -39,7 +40,7 @@ pub(super) struct Told {
 }
 
 /// Does its part and tells what it saw on standard output.
-pub(super) async fn run(part: BenchPart) -> Result<(), Failure> {
+pub(super) async fn run(part: BenchPart, session: &Session) -> Result<(), Failure> {
     let socket = socket()?;
     match part {
         BenchPart::Once => {
@@ -51,6 +52,7 @@ pub(super) async fn run(part: BenchPart) -> Result<(), Failure> {
         BenchPart::Streams => streams(&socket, 1).await,
         BenchPart::SharedStreams => streams(&socket, SHARING).await,
         BenchPart::Checks => gateway::checks(&socket).await,
+        BenchPart::Narrowings => narrowing::narrowings(&socket, &session.client()?).await,
     }
 }
 

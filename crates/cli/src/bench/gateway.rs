@@ -18,7 +18,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
-const CLASS: &str = "apiVersion: credence.dev/v1alpha1
+/// A class that a gateway asks about.
+pub(super) const CLASS: &str = "apiVersion: credence.dev/v1alpha1
 kind: Class
 metadata: {namespace: default, name: bench-gateway}
 spec:
@@ -27,7 +28,7 @@ spec:
     allow: [tool bench/submit when amount <= 500 EUR]
     record: {allowedOneIn: 1000}
 ";
-const NAME: &str = "default/bench-gateway";
+pub(super) const NAME: &str = "default/bench-gateway";
 /// Questions each second, and for how long.
 const CHECKS_PER_SECOND: u64 = 10_000;
 const CHECKED_FOR_SECS: u64 = 3;
@@ -58,8 +59,7 @@ pub(super) async fn measure(dir: &Path) -> Result<Vec<Measured>, Failure> {
 
 /// The actor's part: it is the gateway, and who it asks about.
 pub(super) async fn checks(socket: &str) -> Result<(), Failure> {
-    let svid = fetched(socket).await?;
-    let question = question(&pem::write(Label::Certificate, &svid));
+    let question = own_question(socket).await?;
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
         clients.push(AuthorizationClient::new(channel(socket).await?));
@@ -78,6 +78,12 @@ pub(super) async fn checks(socket: &str) -> Result<(), Failure> {
         per_second,
         count: took.len() as u64,
     })
+}
+
+/// What it asks about itself.
+pub(super) async fn own_question(socket: &str) -> Result<CheckRequest, Failure> {
+    let svid = fetched(socket).await?;
+    Ok(question(&pem::write(Label::Certificate, &svid)))
 }
 
 /// Asks at a steady rate. Gives how long each took from when it was due, in milliseconds, and the rate that was reached.

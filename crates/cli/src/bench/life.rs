@@ -124,20 +124,32 @@ impl Dev {
 
     /// The same of an actor of another class.
     pub(super) async fn ask_of(&self, class: &str, part: BenchPart) -> Result<Told, Failure> {
-        let mut actor = self.actor_of(class, part)?;
+        Self::told(self.actor_of(class, None, part)?).await
+    }
+
+    /// The same of an actor that is there already.
+    pub(super) async fn ask_of_named(&self, class: &str, name: &str, part: BenchPart) -> Result<Told, Failure> {
+        Self::told(self.actor_of(class, Some(name), part)?).await
+    }
+
+    async fn told(mut actor: Actor) -> Result<Told, Failure> {
         let told = actor.told().await?;
         actor.end().await?;
         Ok(told)
     }
 
     fn actor(&self, part: BenchPart) -> Result<Actor, Failure> {
-        self.actor_of("default/bench", part)
+        self.actor_of("default/bench", None, part)
     }
 
-    fn actor_of(&self, class: &str, part: BenchPart) -> Result<Actor, Failure> {
+    fn actor_of(&self, class: &str, name: Option<&str>, part: BenchPart) -> Result<Actor, Failure> {
         let program = program()?;
         let mut command = Command::new(&program);
-        command.args(["run", "--class", class, "--"]).arg(&program);
+        command.args(["run", "--class", class]);
+        if let Some(name) = name {
+            command.args(["--actor", name]);
+        }
+        command.arg("--").arg(&program);
         command.args(["bench", "--as-actor", part.name()]).env("CREDENCE_HOME", &self.home);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| io("an actor did not start", &error))?;
@@ -170,7 +182,7 @@ impl Actor {
 }
 
 /// Seconds that all threads of a process have computed.
-fn cpu_secs(pid: u32) -> Result<f64, Failure> {
+pub(super) fn cpu_secs(pid: u32) -> Result<f64, Failure> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|error| io("/proc", &error))?;
     // The name may hold spaces; what follows its bracket does not. User and system time are fields 14 and 15.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();

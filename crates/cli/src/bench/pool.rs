@@ -37,6 +37,12 @@ impl Pool {
         self.send(path, request, Bytes::from(body.to_string())).await
     }
 
+    /// Puts.
+    pub(super) async fn put<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
+        let request = http::Request::put(path).header(http::header::CONTENT_TYPE, "application/json");
+        self.send(path, request, Bytes::from(body.to_string())).await
+    }
+
     /// Sends, and reads the answer if it is a good one.
     async fn send<T: DeserializeOwned>(
         &self,
