@@ -3,6 +3,7 @@
 //! SPEC: Authorization API 1.0 §6 (evaluation), §7 (evaluations), §8 (search), §9 (metadata). A denial is an answer, not an
 //! error; members that are not known are ignored (§10), and one that is said twice is refused (threat T12).
 
+mod asker;
 pub mod search;
 mod subject;
 
@@ -11,7 +12,7 @@ use crate::app::App;
 use crate::judge::judge;
 use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
-use credence_model::caller::Caller;
+use asker::Asker;
 use credence_model::refusal::{Kind, Refusal};
 use credence_policy::asked::Asked;
 use credence_policy::judged::Judged;
@@ -190,16 +191,20 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 async fn evaluate(ask: Ask<Nothing, EvaluationBody>) -> Result<EvaluationAnswer, Refusal> {
-    answer(&ask.app, caller(&ask.caller)?, &ask.body).await
+    answer(&ask.app, &mut Asker::of(&ask.app, &ask.caller)?, &ask.body).await
 }
 
-async fn answer(app: &App, caller: &Caller, question: &EvaluationBody) -> Result<EvaluationAnswer, Refusal> {
+async fn answer(app: &App, asker: &mut Asker, question: &EvaluationBody) -> Result<EvaluationAnswer, Refusal> {
     let EvaluationBody { subject, action, resource, context } = question;
     let context = told(context, &subject.properties, &action.properties)?;
     let Some((actor, class)) = actor_of(app, subject) else { return Ok(unknown(app, subject)) };
     let to = (resource.kind.as_str(), resource.id.as_str());
     let asked = Asked { class, ..Asked::read(actor, &action.name, to, (&resource.properties, &context))? };
-    match judge(app, caller, &asked).await {
+    let judged = match asker.may_ask(app, &asked.actor).await {
+        Ok(()) => judge(app, &asker.caller, &asked).await,
+        Err(refusal) => Err(refusal),
+    };
+    match judged {
         Ok(judged) => Ok(EvaluationAnswer::of(&judged)),
         // Who does not exist may do nothing.
         Err(refusal) if refusal.kind == Kind::NotFound => Ok(EvaluationAnswer::error(refusal)),
@@ -229,7 +234,7 @@ fn told(context: &Value, subject: &Value, action: &Value) -> Result<Value, Refus
 }
 
 async fn evaluate_all(ask: Ask<Nothing, EvaluationsBody>) -> Result<EvaluationsAnswer, Refusal> {
-    let (body, caller) = (&ask.body, caller(&ask.caller)?);
+    let (body, mut asker) = (&ask.body, Asker::of(&ask.app, &ask.caller)?);
     if body.evaluations.len() > EVALUATIONS_MAX {
         let message = format!("more than {EVALUATIONS_MAX} questions");
         return Err(Refusal::new(Kind::Limited, message).field("evaluations"));
@@ -239,7 +244,7 @@ async fn evaluate_all(ask: Ask<Nothing, EvaluationsBody>) -> Result<EvaluationsA
     let mut answers = Vec::new();
     for question in if is_one { alone.iter() } else { body.evaluations.iter() } {
         let answered = match whole(body, question) {
-            Ok(question) => answer(&ask.app, caller, &question).await,
+            Ok(question) => answer(&ask.app, &mut asker, &question).await,
             Err(refusal) => Err(refusal),
         };
         let answer = match answered {
@@ -300,11 +305,6 @@ fn unknown(app: &App, subject: &Entity) -> EvaluationAnswer {
         None => format!("subjects are of the type `{ACTOR}`, or of one that is configured"),
     };
     EvaluationAnswer::error(Refusal::new(Kind::NotFound, message).field("subject"))
-}
-
-/// Rows for workloads and administrators always have one.
-fn caller(caller: &Option<Caller>) -> Result<&Caller, Refusal> {
-    caller.as_ref().ok_or_else(|| Refusal::new(Kind::Bug, "a question without a caller"))
 }
 
 impl EvaluationAnswer {

@@ -301,6 +301,48 @@ async fn a_use_is_counted_once_however_many_ask_at_once() {
 }
 
 #[tokio::test]
+async fn an_actor_asks_about_itself_and_about_those_that_its_class_may_decide_about() {
+    let house = house().await;
+    let spec = json!({
+        "owner": "x", "runtime": { "command": ["agent"] },
+        "permissions": { "allow": ["decide agent/finance/expenses"] },
+    });
+    let class = json!({ "metadata": { "namespace": "finance", "name": "gateway" }, "spec": spec });
+    house.admin().put("/v1/classes/finance/gateway", &class).await.ok();
+    house.admin().post("/v1/classes/finance/gateway/consent", &json!({})).await.ok();
+    house.admin().post("/v1/actors", &json!({ "namespace": "finance", "class": "gateway", "id": "gate" })).await.ok();
+    grant(&house, &["tool expenses/submit"], json!({})).await;
+    let node = Node::join(&house, "alpha").await;
+    let mut line = node.attach(&house, &["w1", "w2"], Vec::new()).await;
+    let mut clients = Vec::new();
+    for id in ["bob-1", "gate"] {
+        house.admin().post(&format!("/v1/actors/finance/{id}/resume"), &json!({})).await.ok();
+        let bind = line.run().await;
+        clients.push(house.showing(&line.identity(&house, &bind).1));
+    }
+    let [bob, gate] = &clients[..] else { panic!("two actors") };
+    let about = submit("finance/ada-1", json!(1));
+    let error = bob.post("/access/v1/evaluation", &about).await.refused();
+    assert_eq!(error["kind"], "denied");
+    assert!(error["hint"].as_str().unwrap().contains("`decide agent/finance/expenses`"), "{error}");
+    let several = bob.post("/access/v1/evaluations", &json!({ "evaluations": [about] })).await.ok();
+    assert_eq!(several["evaluations"][0]["context"]["error"]["kind"], "denied", "{several}");
+    assert_eq!(bob.post("/access/v1/evaluation", &submit("finance/bob-1", json!(1))).await.ok()["decision"], false);
+    assert_eq!(gate.post("/access/v1/evaluation", &about).await.ok()["decision"], true);
+    let search = json!({
+        "subject": { "type": "actor" }, "action": { "name": "call" },
+        "resource": { "type": "tool", "id": "expenses/submit" }, "context": { "amount": 1, "currency": "EUR" },
+    });
+    let found = gate.post("/access/v1/search/subject", &search).await.ok();
+    assert_eq!(found["results"], json!([{ "type": "actor", "id": "finance/ada-1" }]));
+    let found = bob.post("/access/v1/search/subject", &search).await.ok();
+    assert_eq!(found["results"], json!([]), "of others it is not even told that they are there");
+    let actions = json!({ "subject": { "type": "actor", "id": "finance/ada-1" }, "resource": search["resource"] });
+    assert_eq!(bob.post("/access/v1/search/action", &actions).await.refused()["kind"], "denied");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn an_actor_spawns_within_its_permission_and_its_child_has_less() {
     let house = house().await;
     grant(&house, &["tool expenses/submit when amount <= 200 EUR", "spawn finance/expenses"], json!({})).await;

@@ -2,6 +2,7 @@
 //!
 //! SPEC: Authorization API 1.0 §8. What is found has been decided as a question would be. Nothing is used up or recorded.
 
+use super::asker::Asker;
 use super::subject::{Sort, actor_of};
 use super::{Action, Entity, told};
 use crate::route::{Ask, Nothing, Route, route};
@@ -159,7 +160,16 @@ async fn subjects(ask: Ask<Nothing, SubjectSearchBody>) -> Result<SearchAnswer<F
     let (of, page) = begin::<ActorRef>("subject", &ask.body, page)?;
     let Some(sort) = Sort::of(&ask.app, &subject.kind) else { return Ok(SearchAnswer::nothing()) };
     let limit = page.limit;
-    let found = search::subjects(&ask.app, sort.clone().namespace(), deed, &around, page).await?;
+    let mut asker = Asker::of(&ask.app, &ask.caller)?;
+    let mut found = search::subjects(&ask.app, sort.clone().namespace(), deed, &around, page).await?;
+    let mut all = Vec::with_capacity(found.all.len());
+    for actor in found.all {
+        // Of others nothing is said, not even that they are there.
+        if asker.may_ask(&ask.app, &actor).await.is_ok() {
+            all.push(actor);
+        }
+    }
+    found.all = all;
     let entity = |actor: &ActorRef| FoundEntity { kind: subject.kind.clone(), id: sort.id(actor) };
     Ok(SearchAnswer::of(&found, entity, ToString::to_string, (limit, of)))
 }
@@ -174,6 +184,9 @@ async fn resources(ask: Ask<Nothing, ResourceSearchBody>) -> Result<SearchAnswer
     let page = Page { after: after.map_err(|error| no_token(&error))?, limit: page.limit };
     let Some(who) = actor_of(&ask.app, subject) else { return Ok(SearchAnswer::nothing()) };
     let limit = page.limit;
+    if !is_known(&ask, &who.0).await? {
+        return Ok(SearchAnswer::nothing());
+    }
     let found = search::resources(&ask.app, who, deed, &around, page).await?;
     let entity = |found: &Resource| FoundEntity { kind: resource.kind.clone(), id: found.id().to_owned() };
     Ok(SearchAnswer::of(&found, entity, |resource| resource.id().to_owned(), (limit, of)))
@@ -189,9 +202,20 @@ async fn actions(ask: Ask<Nothing, ActionSearchBody>) -> Result<SearchAnswer<Fou
     let page = Page { after: after.map_err(|error| no_token(&error))?, limit: page.limit };
     let Some(who) = actor_of(&ask.app, subject) else { return Ok(SearchAnswer::nothing()) };
     let limit = page.limit;
+    if !is_known(&ask, &who.0).await? {
+        return Ok(SearchAnswer::nothing());
+    }
     let found = search::actions(&ask.app, who, to, &around, page).await?;
     let action = |name: &Name| FoundAction { name: name.to_string() };
     Ok(SearchAnswer::of(&found, action, ToString::to_string, (limit, of)))
+}
+
+/// Whether there is such an actor, of whom the caller may ask.
+async fn is_known<B>(ask: &Ask<Nothing, B>, who: &ActorRef) -> Result<bool, Refusal> {
+    match Asker::of(&ask.app, &ask.caller)?.may_ask(&ask.app, who).await {
+        Err(refusal) if refusal.kind == Kind::NotFound => Ok(false),
+        may => may.map(|()| true),
+    }
 }
 
 /// Where the page begins, and what its search is known by: a token goes on with the search that it is of, and no other.
