@@ -1,13 +1,14 @@
 //! A real Envoy as an actor, in front of a real MCP server, asked by real MCP clients that are actors: what passes, what does not,
 //! and who is believed to be whom.
 
-use crate::harness::{Cli, Dev, Process, arg, python, python_script, text};
+use crate::harness::{Cli, Dev, House, Process, arg, python, python_script, text};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// What is written for users, unchanged.
 const RUN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/envoy/run.sh");
@@ -46,6 +47,11 @@ spec:
   permissions: {allow: [decide agent/default/customer]}
 ";
 
+/// Leases are so long that none ends in a test, and with it the binding.
+const LASTING: &str = "lease_ms = 60000\nheartbeat_ms = 1000";
+/// Longer than a node may decide without its server, and shorter than its lease.
+const DECIDES_FOR_MAX: Duration = Duration::from_secs(30);
+
 /// A gateway and what is behind it.
 struct Gateway {
     url: String,
@@ -80,7 +86,8 @@ impl Gateway {
         let mut envoy = cli.actor(class, Some("gateway"), &program);
         while !envoy.line().contains("starting workers") {}
         let url = format!("https://127.0.0.1:{}/mcp", port_of(&dir.join("admin.sock")));
-        let spiffe_id = format!("spiffe://dev.internal/ns/default/agent/{class}/actor/gateway");
+        let trust_domain = if cli.server.is_some() { "test.internal" } else { "dev.internal" };
+        let spiffe_id = format!("spiffe://{trust_domain}/ns/default/agent/{class}/actor/gateway");
         Self { url, spiffe_id, _envoy: envoy, _server: server }
     }
 
@@ -166,11 +173,15 @@ fn recorded(dev: &Dev, decision: &str) -> String {
 
 fn a_dev() -> Dev {
     let dev = Dev::start();
-    dev.cli.fed(&["apply", "-f", "-"], CLASSES);
-    for class in ["default/customer", "default/gateway", "default/brief-gateway"] {
-        dev.cli.done(&["class", "consent", class]);
-    }
+    declare(&dev.cli);
     dev
+}
+
+fn declare(cli: &Cli) {
+    cli.fed(&["apply", "-f", "-"], CLASSES);
+    for class in ["default/customer", "default/gateway", "default/brief-gateway"] {
+        cli.done(&["class", "consent", class]);
+    }
 }
 
 #[test]
@@ -324,6 +335,25 @@ fn nothing_passes_while_nobody_can_be_asked() {
     dev.process.signal(Signal::CONT);
     assert_eq!(unanswered["status"], 503, "{unanswered}");
     assert_eq!(client.submit(1, "EUR")["text"], "submitted 1 EUR");
+}
+
+#[test]
+fn a_node_without_its_server_decides_for_as_long_as_it_may_and_then_lets_nothing_pass() {
+    let mut house = House::start(LASTING);
+    declare(&house.cli);
+    let node = house.node("alpha", 1);
+    let cli = house.cli.on(&node);
+    let gateway = Gateway::start(&cli);
+    let mut client = gateway.customer(&cli, "clerk");
+    assert_eq!(client.submit(1, "EUR")["text"], "submitted 1 EUR");
+    house.kill_server();
+    let begun = Instant::now();
+    let mut answer = client.submit(1, "EUR");
+    while answer.get("text").is_some() {
+        assert!(begun.elapsed() < DECIDES_FOR_MAX, "it still lets pass what it cannot know");
+        answer = client.submit(1, "EUR");
+    }
+    assert_eq!(answer["error"]["code"], -32603, "{answer}");
 }
 
 #[test]

@@ -76,7 +76,7 @@ async def post(actor, asked):
     async with httpx2.AsyncClient(verify=actor.context(asked["with"])) as http:
         try:
             answer = await http.post(URL, content=asked["post"].encode(), headers=pairs)
-        except httpx2.TransportError as error:
+        except (httpx2.TransportError, ssl.SSLError) as error:
             return {"failed": type(error).__name__}
     try:
         body = answer.json()
