@@ -16,6 +16,9 @@ pub(crate) struct Simulation {
     /// How many runs to make
     #[arg(long, default_value_t = 1)]
     runs: u64,
+    /// Draw nothing about permissions: a seed then means what it meant before they were drawn
+    #[arg(long)]
+    without_permissions: bool,
     /// Build with optimisation: for long campaigns
     #[arg(long)]
     release: bool,
@@ -23,16 +26,20 @@ pub(crate) struct Simulation {
 
 impl Simulation {
     /// What continuous integration runs.
-    pub(crate) const STANDING: Self = Self { seed: 1, steps: 3_000, runs: 300, release: false };
+    pub(crate) const STANDING: Self =
+        Self { seed: 1, steps: 3_000, runs: 300, without_permissions: false, release: false };
 
     pub(crate) fn run(&self) -> Outcome {
-        let Self { seed, steps, runs, release } = self;
+        let Self { seed, steps, runs, without_permissions, release } = self;
         let what = format!("simulate {runs} run(s) of {steps} steps from seed {seed}");
         // The profile keeps the checks of arithmetic and the debug assertions.
         let profile = if *release { "campaign" } else { "dev" };
         let mut command = step::cargo(&["run", "--quiet", "--profile", profile, "--package", "credence-testkit"]);
         command.args(["--bin", "sim", "--"]);
         command.args(["--seed", &seed.to_string(), "--steps", &steps.to_string(), "--runs", &runs.to_string()]);
+        if *without_permissions {
+            command.arg("--without-permissions");
+        }
         step::run(&what, &mut command)
     }
 }

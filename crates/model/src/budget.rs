@@ -44,16 +44,23 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// How much of a budget an actor has used up in the period that began then.
+    /// How much of a budget an actor has used up in the period that began then, or in a later one: what is over does not come
+    /// back because a clock went back.
     pub fn taken(&self, actor: &ActorRef, budget: Digest, since_secs: u64) -> Decimal {
-        let found = self.taken.get(&(actor.clone(), budget)).filter(|(since, _)| *since == since_secs);
+        let found = self.taken.get(&(actor.clone(), budget)).filter(|(since, _)| *since >= since_secs);
         Decimal::from_ten_thousandths(found.map_or(0, |(_, taken)| *taken))
+    }
+
+    /// When the period began in which this is counted: what comes late, after something of a later period, counts in that.
+    pub(crate) fn period_secs(&self, actor: &ActorRef, budget: Digest, since_secs: u64) -> u64 {
+        self.taken.get(&(actor.clone(), budget)).map_or(since_secs, |(since, _)| since_secs.max(*since))
     }
 
     pub(crate) fn take(&mut self, actor: &ActorRef, taken: &Taken) {
         let actor = taken.of.as_ref().unwrap_or(actor);
         let before = self.taken(actor, taken.budget, taken.since_secs).ten_thousandths();
-        self.taken.insert((actor.clone(), taken.budget), (taken.since_secs, before.saturating_add(taken.amount)));
+        let since_secs = self.period_secs(actor, taken.budget, taken.since_secs);
+        self.taken.insert((actor.clone(), taken.budget), (since_secs, before.saturating_add(taken.amount)));
     }
 
     pub(crate) fn forget(&mut self, actor: &ActorRef) {

@@ -203,8 +203,35 @@ fn a_budget_is_exact_and_begins_anew_with_its_period() {
     assert_eq!(take(41, 0), Err(Kind::Denied));
     take(40, 0).unwrap();
     assert_eq!(take(1, 0), Err(Kind::Denied));
-    take(100, 3600).unwrap();
+    take(90, 3600).unwrap();
+    assert_eq!(take(20, 0), Err(Kind::Denied), "what comes late counts in the period that it comes in");
+    take(10, 0).unwrap();
+    assert_eq!(take(1, 3600), Err(Kind::Denied));
     assert_eq!(take(i64::MAX, 7200), Err(Kind::Denied));
+}
+
+#[test]
+fn who_ended_since_it_was_decided_uses_nothing_up() {
+    for end in [
+        Command::QuarantineActor { actor: actor("ada-1"), reason: None },
+        Command::TerminateActor { actor: actor("ada-1"), reason: None },
+        Command::DeleteActor { actor: actor("ada-1") },
+    ] {
+        let mut world = world();
+        world.create("child");
+        let taken = |of| Taken { budget: Digest::of(b"budget"), since_secs: 0, amount: 1, of };
+        let take = |by: &str, of| Command::Use {
+            actor: actor(by),
+            decided: None,
+            delegations: Vec::new(),
+            budgets: vec![Take { taken: taken(of), most: 9 }],
+        };
+        world.ok(take("ada-1", None));
+        world.ok(take("child", Some(actor("ada-1"))));
+        world.ok(end);
+        assert_eq!(world.run(take("ada-1", None)).unwrap_err().kind, Kind::Denied);
+        assert_eq!(world.run(take("child", Some(actor("ada-1")))).unwrap_err().kind, Kind::Denied);
+    }
 }
 
 #[test]

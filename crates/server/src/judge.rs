@@ -64,6 +64,8 @@ pub(crate) fn look(
     if let Some(hold) = &state.hold {
         return Err(hold.refusal());
     }
+    // Time does not go back behind the last entry, whatever this machine's clock does.
+    let now = now.max(state.last_at);
     let Asked { actor, class, .. } = &asked;
     let brief = Brief::of(state, actor, &|digest| compiled.of(digest));
     let brief = brief.filter(|brief| class.as_ref().is_none_or(|class| *class == brief.class));

@@ -19,9 +19,11 @@ mod coverage;
 mod disk;
 mod fault;
 mod ground;
+mod ledger;
 mod network;
 mod node;
 mod operator;
+mod permit;
 mod random;
 mod server;
 mod signature;
@@ -42,6 +44,8 @@ pub struct Options {
     pub seed: u64,
     /// How many steps.
     pub steps: u64,
+    /// Whether what is asked for has to do with permissions, too. Without it a seed means what it meant before they were drawn.
+    pub permissions: bool,
     /// A fault to plant, so that the checks are seen to catch it.
     pub fault: Option<Fault>,
 }
@@ -55,6 +59,8 @@ pub struct Failure {
     pub step: u64,
     /// What broke.
     pub broken: Broken,
+    /// Whether permissions were drawn.
+    pub permissions: bool,
     /// The last things that happened, oldest first.
     pub trace: Vec<String>,
 }
@@ -65,6 +71,7 @@ impl std::fmt::Display for Failure {
             writeln!(f, "  {line}")?;
         }
         writeln!(f, "seed {}, step {}: {}", self.seed, self.step, self.broken)?;
-        write!(f, "replay it with: cargo xtask sim --seed {} --steps {}", self.seed, self.step + 1)
+        let without = if self.permissions { "" } else { " --without-permissions" };
+        write!(f, "replay it with: cargo xtask sim --seed {} --steps {}{without}", self.seed, self.step + 1)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 #[test]
 fn a_seed_decides_everything() {
     for seed in [7, 8] {
-        let options = Options { seed, steps: 1_500, fault: None };
+        let options = Options { seed, steps: 1_500, permissions: true, fault: None };
         assert_eq!(run(options).unwrap(), run(options).unwrap());
     }
 }
@@ -16,7 +16,8 @@ fn a_seed_decides_everything() {
 fn the_invariants_hold_in_the_first_seeds_and_everything_happens_there() {
     let mut seen = Coverage::default();
     for seed in 1..=40 {
-        let coverage = run(Options { seed, steps: 2_000, fault: None }).unwrap_or_else(|failure| panic!("{failure}"));
+        let coverage = run(Options { seed, steps: 2_000, permissions: true, fault: None })
+            .unwrap_or_else(|failure| panic!("{failure}"));
         seen.add(coverage);
     }
     // What is rare needs a campaign.
@@ -40,7 +41,8 @@ const FOUND: [(u64, &str); 4] = [
 #[test]
 fn what_was_found_once_is_mended() {
     for (seed, what) in FOUND {
-        run(Options { seed, steps: 3_000, fault: None }).unwrap_or_else(|failure| panic!("{what}: {failure}"));
+        run(Options { seed, steps: 3_000, permissions: false, fault: None })
+            .unwrap_or_else(|failure| panic!("{what}: {failure}"));
     }
 }
 
@@ -63,13 +65,16 @@ fn kind(broken: &Broken) -> &'static str {
         Broken::Starved(Unrest::Beside, _) => "unrest: beside",
         Broken::Starved(Unrest::Waits, _) => "unrest: waits",
         Broken::Retried(_) => "retried",
+        Broken::Exceeded(_) => "exceeded",
+        Broken::Overspent(_) => "overspent",
+        Broken::Undecided(_) => "undecided",
         Broken::Replaced => "replaced",
         Broken::Stuck(_) => "stuck",
     }
 }
 
 /// A kind for each arm of [`kind`] but the last, which is the simulator's own.
-const KINDS: usize = 17;
+const KINDS: usize = 20;
 
 /// As what each fault is caught, under which seed and in how many steps: found by search.
 const CAUGHT: [(Fault, &str, u64, u64); Fault::ALL.len()] = [
@@ -100,15 +105,21 @@ const CAUGHT: [(Fault, &str, u64, u64); Fault::ALL.len()] = [
     (Fault::RetriedAnew, "retried", 1, 108),
     (Fault::ForgetsLock, "replaced", 19, 48),
     (Fault::ForgetsFence, "replaced", 29, 154),
+    (Fault::GuardsIgnored, "exceeded", 5, 414),
+    (Fault::JudgesByItsOwnClock, "exceeded", 5, 919),
+    (Fault::UsesUncounted, "overspent", 1, 392),
+    (Fault::AnswersUndecided, "undecided", 6, 103),
 ];
 
 #[test]
 fn every_planted_fault_is_caught_as_exactly_what_it_breaks_and_every_check_catches_one() {
     for (fault, what, seed, steps) in CAUGHT {
-        let Err(failure) = run(Options { seed, steps, fault: Some(fault) }) else { panic!("{fault:?} was not caught") };
+        let permissions = fault.is_of_permissions();
+        let planted = Options { seed, steps, permissions, fault: Some(fault) };
+        let Err(failure) = run(planted) else { panic!("{fault:?} was not caught") };
         assert_eq!(kind(&failure.broken), what, "{fault:?}: {failure}");
         assert!(failure.to_string().contains("cargo xtask sim --seed"));
-        assert!(run(Options { seed, steps, fault: None }).is_ok(), "seed {seed} fails without {fault:?}, too");
+        assert!(run(Options { fault: None, ..planted }).is_ok(), "seed {seed} fails without {fault:?}, too");
     }
     assert!(Fault::ALL.iter().all(|fault| CAUGHT.iter().any(|(caught, ..)| caught == fault)));
     let kinds: BTreeSet<_> = CAUGHT.iter().map(|(_, what, ..)| what).collect();

@@ -60,6 +60,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "attest",
             "credential",
             "manifest",
+            "policy",
             "model",
             "telemetry",
             "wire",

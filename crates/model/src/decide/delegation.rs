@@ -4,6 +4,7 @@ use super::actor::ended;
 use super::catalogue::find_class;
 use super::{Decision, Moment, draw, find_actor};
 use crate::actor::{Actor, ActorState};
+use crate::budget::Taken;
 use crate::class::Class;
 use crate::command::{Answer, REASON_BYTES_MAX, Take};
 use crate::decided::{Decided, VERDICTS_MAX, WHY_BYTES_MAX};
@@ -147,6 +148,10 @@ pub(super) fn take(
     budgets: &[Take],
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
+    let is_allowed = decided.is_some_and(|decided| decided.allowed) || !delegations.is_empty() || !budgets.is_empty();
+    if is_allowed {
+        check_users(state, actor, budgets)?;
+    }
     for id in delegations {
         let found = find(state, id, None)?;
         if let Some(lapse) = found.lapse(now) {
@@ -160,9 +165,13 @@ pub(super) fn take(
             return Err(Refusal::new(Kind::Denied, format!("the budget of {actor} is used up")));
         }
     }
+    let counted = |Take { taken, .. }: &Take| {
+        let whose = taken.of.as_ref().unwrap_or(actor);
+        Taken { since_secs: state.budgets.period_secs(whose, taken.budget, taken.since_secs), ..taken.clone() }
+    };
     let mut events: Vec<_> = decided.map(recorded).transpose()?.into_iter().collect();
     if !delegations.is_empty() || !budgets.is_empty() {
-        let (delegations, budgets) = (delegations.to_vec(), budgets.iter().map(|take| take.taken.clone()).collect());
+        let (delegations, budgets) = (delegations.to_vec(), budgets.iter().map(counted).collect());
         events.push(Event::Permission(PermissionEvent::Used { actor: actor.clone(), delegations, budgets }));
     }
     Ok(Decision::done(events))
@@ -185,6 +194,17 @@ fn recorded(decided: &Decided) -> Result<Event, Refusal> {
         return Err(Refusal::new(Kind::Malformed, "a decision is told in more words than are recorded"));
     }
     Ok(Event::Permission(PermissionEvent::Decided { decided: Box::new(decided.clone()) }))
+}
+
+/// Whoever ended since it was decided uses nothing up, and nothing is counted for who was deleted.
+fn check_users(state: &State, actor: &ActorRef, budgets: &[Take]) -> Result<(), Refusal> {
+    for name in budgets.iter().filter_map(|take| take.taken.of.as_ref()).chain([actor]) {
+        let found = state.actors.get(name);
+        if found.is_none_or(|found| matches!(found.state, ActorState::Quarantined | ActorState::Terminated)) {
+            return Err(Refusal::new(Kind::Denied, format!("actor {name} has ended")));
+        }
+    }
+    Ok(())
 }
 
 /// What nobody needs to remember any more.

@@ -17,13 +17,16 @@ struct Arguments {
     /// How many runs; each takes the next seed
     #[arg(long, default_value_t = 1)]
     runs: u64,
+    /// Draw nothing about permissions: a seed then means what it meant before they were drawn
+    #[arg(long)]
+    without_permissions: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut coverage = Coverage::default();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.runs) {
-        match run(Options { seed, steps: arguments.steps, fault: None }) {
+        match run(Options { seed, steps: arguments.steps, permissions: !arguments.without_permissions, fault: None }) {
             Ok(seen) => coverage.add(seen),
             Err(failure) => {
                 eprintln!("{failure}");

@@ -34,6 +34,7 @@ impl World {
             10 => self.disturb_disk(),
             11..=17 => self.of_node(),
             18..=22 => self.operate()?,
+            _ if self.options.permissions && self.random.one_in(3) => self.permit()?,
             _ => self.command()?,
         }
         Ok(false)

@@ -3,6 +3,7 @@
 use super::books::Books;
 use super::coverage::{Coverage, Standing};
 use super::ground::Ground;
+use super::ledger::Ledger;
 use super::node::Node;
 use super::server::Server;
 use credence_model::event::Entry;
@@ -37,6 +38,12 @@ pub enum Broken {
     Starved(Unrest, String),
     /// A retried command was not answered as the first time.
     Retried(String),
+    /// Something was allowed that a layer denies, or denied that none does.
+    Exceeded(String),
+    /// More was used than there was.
+    Overspent(String),
+    /// A decision that was answered is not in the journal.
+    Undecided(String),
     /// A server that was replaced went on.
     Replaced,
     /// The simulation itself cannot go on.
@@ -70,6 +77,9 @@ impl std::fmt::Display for Broken {
             Self::Replay => f.write_str("replaying the journal gives another state"),
             Self::Starved(_, what) => write!(f, "it does not come to rest: {what}"),
             Self::Retried(what) => write!(f, "a retried command was done anew: {what}"),
+            Self::Exceeded(what) => write!(f, "a decision is not what every layer says: {what}"),
+            Self::Overspent(what) => write!(f, "more was used than there was: {what}"),
+            Self::Undecided(what) => write!(f, "a decision was answered that is not recorded: {what}"),
             Self::Replaced => f.write_str("a server whose journal another one took over went on recording"),
             Self::Stuck(what) => write!(f, "the simulation is stuck: {what}"),
         }
@@ -83,6 +93,7 @@ pub(super) struct Checks {
     state: State,
     auditor: Auditor,
     books: Books,
+    pub(super) ledger: Ledger,
     standing: Standing,
 }
 
@@ -111,12 +122,14 @@ impl Checks {
             self.auditor.read(&entry);
             self.standing.read(&entry, &mut self.state, coverage);
             self.books.read(&entry, &self.state);
+            self.ledger.read(&entry)?;
             self.known.push(entry);
         }
         if is_up && (self.known.len() as u64) < ground.acknowledged {
             let (acknowledged, there) = (ground.acknowledged, self.known.len());
             return Err(Broken::Lost(format!("{acknowledged} entries were acknowledged, {there} are there")));
         }
+        self.ledger.recorded()?;
         self.audited()?;
         std::mem::take(&mut ground.signed).iter().try_for_each(|signed| self.books.ordered(signed))
     }

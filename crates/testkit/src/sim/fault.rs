@@ -57,11 +57,19 @@ pub enum Fault {
     ForgetsLock,
     /// The journal takes appends from an owner that was replaced.
     ForgetsFence,
+    /// The server decides without what the owners of resources say.
+    GuardsIgnored,
+    /// The server decides by its clock alone, though what is recorded is ahead of it.
+    JudgesByItsOwnClock,
+    /// The server records what it decided, and not what that uses up.
+    UsesUncounted,
+    /// The server answers what it decided though it was not recorded.
+    AnswersUndecided,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
         Self::LeaseTooLong,
         Self::LeaseIgnored,
         Self::ClockStands,
@@ -89,5 +97,14 @@ impl Fault {
         Self::RetriedAnew,
         Self::ForgetsLock,
         Self::ForgetsFence,
+        Self::GuardsIgnored,
+        Self::JudgesByItsOwnClock,
+        Self::UsesUncounted,
+        Self::AnswersUndecided,
     ];
+
+    /// Whether it has to do with permissions.
+    pub fn is_of_permissions(self) -> bool {
+        matches!(self, Self::GuardsIgnored | Self::JudgesByItsOwnClock | Self::UsesUncounted | Self::AnswersUndecided)
+    }
 }

@@ -1,5 +1,6 @@
 //! A simulated server: the real registry, without threads or sockets. Several of them may want the same cell.
 
+pub(super) mod judge;
 mod stream;
 
 use super::Fault;

@@ -6,6 +6,7 @@ use super::disk::Disk;
 use super::ground::Ground;
 use super::network::{Arrival, Network};
 use super::node::{Around, Node};
+use super::permit::Permits;
 use super::random::Random;
 use super::server::{Outside, Server};
 use super::{Failure, Fault, Options};
@@ -37,6 +38,7 @@ pub(super) struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) names: Vec<NodeName>,
     pub(super) checks: Checks,
+    pub(super) permits: Permits,
     pub(super) coverage: Coverage,
     /// The class that actors are made of.
     pub(super) spec: ClassSpec,
@@ -55,7 +57,8 @@ pub fn run(options: Options) -> Result<Coverage, Box<Failure>> {
         if let Err(broken) = done {
             let trace = world.trace.into_iter().collect();
             let step = step.min(options.steps.saturating_sub(1));
-            return Err(Box::new(Failure { seed: options.seed, step, broken, trace }));
+            let (seed, permissions) = (options.seed, options.permissions);
+            return Err(Box::new(Failure { seed, step, broken, permissions, trace }));
         }
     }
     Ok(world.coverage)
@@ -88,6 +91,7 @@ impl World {
             nodes,
             names,
             checks: Checks::default(),
+            permits: Permits::default(),
             coverage: Coverage::default(),
             trace: VecDeque::new(),
             next_stream: 0,
@@ -137,6 +141,9 @@ impl World {
         self.adopt_authority();
         for index in 0..self.nodes.len() {
             self.attest(index)?;
+        }
+        if self.options.permissions {
+            self.begin_permits()?;
         }
         self.nodes.iter_mut().for_each(Node::start);
         Ok(false)

@@ -82,11 +82,26 @@ pub(super) const COMMANDS: &[&str] = &[
     "snapshot",
     "journal read",
     "came to rest",
+    "class revised",
+    "class deleted",
+    "consented",
+    "consent withdrawn",
+    "spawned",
+    "delegated",
+    "delegation narrowed",
+    "delegation revoked",
+    "guard applied",
+    "guard deleted",
+    "allowed",
+    "denied",
+    "use recorded later",
+    "use refused",
 ];
 
-/// What is recorded of permissions: the simulated world asks for none, and the model's own laws are about them.
+/// What is not looked for: what is recorded of permissions has names of its own, and what is over is forgotten after seven days,
+/// when clocks go no more than 28 hours ahead.
 #[cfg(test)]
-pub(super) const BESIDE: &[&str] = &["Permission"];
+pub(super) const BESIDE: &[&str] = &["Permission", "DelegationsForgotten"];
 
 /// Everything else that can be recorded; all of it is.
 pub(super) const EVENTS: &[&str] = &[
@@ -131,6 +146,17 @@ pub(super) const EVENTS: &[&str] = &[
     "BundleHeld",
     "CellHeld",
     "CellReleased",
+    "ConsentWanted",
+    "RevisionConsented",
+    "ConsentWithdrawn",
+    "ActorDescends",
+    "DelegationGranted",
+    "DelegationNarrowed",
+    "DelegationRevoked",
+    "Used",
+    "Decided",
+    "GuardApplied",
+    "GuardDeleted",
 ];
 
 /// The states of one kind of thing, and what leads from one to another.
