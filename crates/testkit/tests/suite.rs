@@ -8,6 +8,7 @@
     reason = "the harness may fail a test; clippy exempts only test functions"
 )]
 
+mod authzen;
 mod collector;
 mod corpus;
 mod crash;
