@@ -7,9 +7,9 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(
     after_help = "It shows an address and a code; open the address in any browser, on any machine, and enter the code.\n\
-    From then on `credence delegation …` and `credence whoami` act as you, until `credence logout`. Other verbs stay\n\
-    whoever they were. The tokens are in $CREDENCE_HOME/login.json, which only you can read.\n\
-    Without a person: --token-file FILE, with any verb, acts as the user whom that token names."
+    From then on `credence delegation …` and `credence whoami` act as you, until `credence logout`;\n\
+    all other verbs stay whoever they were. The tokens are in $CREDENCE_HOME/login.json, which only you\n\
+    can read. Without a person: --token-file FILE, with any verb, acts as the user whom it names."
 )]
 pub(crate) struct LoginArgs {
     /// The identity provider, if the server has several
