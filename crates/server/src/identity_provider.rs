@@ -136,7 +136,10 @@ impl Provider {
     async fn ask(&self, clock: Clock) {
         let began = clock.now();
         let asked = discovery::keys(&self.outbound, &self.settings.issuer, &self.settings.url).await;
-        if let Err(why) = &asked {
+        // A provider that is away for long does not fill the log.
+        if let Err(why) = &asked
+            && self.cache().is_news(why)
+        {
             tracing::warn!(issuer = self.settings.issuer, why, "the keys of an identity provider cannot be had");
         }
         self.cache().told(asked, began);

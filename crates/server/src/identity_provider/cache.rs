@@ -66,6 +66,11 @@ impl Cache {
             && self.tried.as_ref().is_none_or(|(at, _)| is_over(*at, ASK_PAUSE_MS))
     }
 
+    /// Whether asking has not failed for this reason already.
+    pub(super) fn is_news(&self, why: &str) -> bool {
+        !matches!(&self.tried, Some((_, Some(before))) if before == why)
+    }
+
     /// What came of asking, which began at that time.
     pub(super) fn told(&mut self, asked: Result<KeySet, String>, began: Timestamp) {
         match asked {
@@ -103,7 +108,9 @@ mod tests {
         let last = T0.plus_secs(KEYS_SECS_MAX);
         assert!(matches!(cache.find("a", last, last), Found::Keys(_)));
         assert!(!cache.is_due(T0.plus_secs(KEYS_REFRESH_SECS - 1)) && cache.is_due(T0.plus_secs(KEYS_REFRESH_SECS)));
+        assert!(cache.is_news("connection refused"));
         cache.told(Err("connection refused".into()), last);
+        assert!(!cache.is_news("connection refused") && cache.is_news("no route to host"));
         assert!(matches!(cache.find("a", last, last), Found::Keys(_)), "a provider that is away takes nothing away");
         let after = last.plus_ms(1);
         let retry_after_ms = ASK_PAUSE_MS - 1;
