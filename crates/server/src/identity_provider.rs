@@ -16,9 +16,9 @@ use credence_credential::openid::{Expected, KeySet, Presented, TokenError};
 use credence_credential::tls::TlsError;
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::user::User;
-use futures_util::future::join_all;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// How often it is looked whether keys have to be asked for again, in seconds.
 const LOOK_EVERY_SECS: u64 = 5;
@@ -71,9 +71,14 @@ impl IdentityProviders {
 
     /// Asks for keys again before they are old, until it is dropped.
     pub(crate) async fn keep_keys(&self, clock: Clock) {
+        // A task each: a provider that hangs does not delay the others.
+        let mut under_way = JoinSet::new();
         loop {
-            join_all(self.all().iter().map(|provider| provider.refresh(clock))).await;
+            for provider in self.all() {
+                under_way.spawn(async move { provider.refresh(clock).await });
+            }
             tokio::time::sleep(Duration::from_secs(LOOK_EVERY_SECS)).await;
+            while under_way.try_join_next().is_some() {}
         }
     }
 
@@ -124,10 +129,8 @@ impl Provider {
     }
 
     async fn refresh(&self, clock: Clock) {
-        if !self.cache().is_due(clock.now()) {
-            return;
-        }
-        let _alone = self.asking.lock().await;
+        // Whoever asks now brings them for everybody.
+        let Ok(_alone) = self.asking.try_lock() else { return };
         if self.cache().is_due(clock.now()) {
             self.ask(clock).await;
         }
@@ -137,12 +140,10 @@ impl Provider {
         let began = clock.now();
         let asked = discovery::keys(&self.outbound, &self.settings.issuer, &self.settings.url).await;
         // A provider that is away for long does not fill the log.
-        if let Err(why) = &asked
-            && self.cache().is_news(why)
-        {
+        if let Some(why) = self.cache().news(&asked) {
             tracing::warn!(issuer = self.settings.issuer, why, "the keys of an identity provider cannot be had");
         }
-        self.cache().told(asked, began);
+        self.cache().told(asked, began, clock.now());
     }
 
     fn unavailable(&self, why: &str) -> Refusal {

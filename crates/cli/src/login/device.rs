@@ -66,6 +66,7 @@ pub(crate) fn login(
 ) -> Login {
     Login {
         server: server.to_string(),
+        issuer: at.issuer,
         user,
         expires_at: tokens.expires_at(&token, clock::now()),
         token,

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 const FILE_NAME: &str = "login.json";
 /// Name of the file that is locked by whoever changes it.
 const LOCK_NAME: &str = "login.lock";
-/// Largest file that is read, in bytes: two tokens and what belongs to them.
+/// Largest file that is written or read, in bytes: two tokens and what belongs to them.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Reads it, if there is one.
@@ -35,7 +35,7 @@ pub(super) fn read(home: &Path) -> Result<Option<Login>, Failure> {
     }
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
-    if u64::try_from(bytes.len()).is_ok_and(|len| len > FILE_BYTES_MAX) {
+    if is_too_large(&bytes) {
         return Err(wrong("it is too large".into()));
     }
     // The message of the reader could repeat a token.
@@ -48,6 +48,9 @@ pub(super) fn write(home: &Path, login: &Login) -> Result<PathBuf, Failure> {
     let aside = home.join(format!("{FILE_NAME}.{}", std::process::id()));
     let written = || {
         let text = Zeroizing::new(serde_json::to_vec(login)?);
+        if is_too_large(&text) {
+            return Err(std::io::Error::other(format!("the tokens take more than {FILE_BYTES_MAX} bytes")));
+        }
         let _ = std::fs::remove_file(&aside);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
         file.write_all(&text)?;
@@ -58,13 +61,29 @@ pub(super) fn write(home: &Path, login: &Login) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-/// Removes it; whether it was there.
+/// Removes it, and what was left of it by whoever was stopped while writing; whether it was there.
 pub(super) fn remove(home: &Path) -> Result<bool, Failure> {
-    let path = home.join(FILE_NAME);
-    match std::fs::remove_file(&path) {
+    let was_there = remove_one(&home.join(FILE_NAME))?;
+    for path in written_aside(home).map_err(|error| unremovable(home, &error))? {
+        remove_one(&path)?;
+    }
+    Ok(was_there)
+}
+
+fn written_aside(home: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let is_aside = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_prefix(FILE_NAME).is_some_and(|rest| rest.starts_with('.'))
+    };
+    let paths: std::io::Result<Vec<_>> = std::fs::read_dir(home)?.map(|entry| Ok(entry?.path())).collect();
+    Ok(paths?.into_iter().filter(is_aside).collect())
+}
+
+fn remove_one(path: &Path) -> Result<bool, Failure> {
+    match std::fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Failure::new(Kind::Unavailable, format!("{} cannot be removed: {error}", path.display()))),
+        Err(error) => Err(unremovable(path, &error)),
     }
 }
 
@@ -78,6 +97,14 @@ pub(super) fn lock(home: &Path) -> Result<File, Failure> {
         Ok(file)
     };
     locked().map_err(|error| unwritable(&path, &error))
+}
+
+fn is_too_large(bytes: &[u8]) -> bool {
+    u64::try_from(bytes.len()).is_ok_and(|len| len > FILE_BYTES_MAX)
+}
+
+fn unremovable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Kind::Unavailable, format!("{} cannot be removed: {error}", path.display()))
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {

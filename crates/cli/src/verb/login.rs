@@ -4,7 +4,7 @@ use crate::args::LoginArgs;
 use crate::client::{Call, Client};
 use crate::failure::Failure;
 use crate::login::device;
-use crate::login::{Login, Provider, forget, keep};
+use crate::login::{Login, Provider, forget, keep, user_of};
 use crate::output::duration::moment;
 use crate::output::table::{Cell, Table, printable};
 use crate::session::Session;
@@ -48,7 +48,7 @@ pub(super) async fn run(args: LoginArgs, session: &Session) -> Result<(), Failur
     let tokens = device::wait(&provider, &at.client_id, &begun).await?;
     let token = tokens.shown(&at.audience, &at.client_id)?;
     let me: MeView = session.client_with(Some(token.clone()))?.send(Call::get("/v1/me")).await?;
-    let user = me.user.ok_or_else(|| Failure::new(Kind::Bug, "the server does not say who this is"))?;
+    let user = user_of(&at.issuer, me)?;
     let login = device::login(&server, at, (tokens, token), user, args.ca_file);
     keep(&login, &session.environment)?;
     let Login { user, expires_at, .. } = &login;

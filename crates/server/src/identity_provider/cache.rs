@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(super) const KEYS_SECS_MAX: u64 = 3_600;
 /// After how long they are asked for again in the background, in seconds.
 pub(super) const KEYS_REFRESH_SECS: u64 = 300;
-/// How long after an attempt nobody is asked again, whatever tokens say, in milliseconds.
+/// How long after the end of an attempt nobody is asked again, whatever tokens say, in milliseconds.
 pub(super) const ASK_PAUSE_MS: u64 = 3_000;
 
 /// What is known of a provider's keys.
@@ -18,7 +18,7 @@ pub(super) struct Cache {
     keys: Arc<KeySet>,
     /// When those keys were asked for.
     as_of: Option<Timestamp>,
-    /// When they were last asked for, whatever came of it, and why nothing did.
+    /// When an attempt to ask for them last ended, whatever came of it, and why nothing did.
     tried: Option<(Timestamp, Option<String>)>,
 }
 
@@ -66,19 +66,28 @@ impl Cache {
             && self.tried.as_ref().is_none_or(|(at, _)| is_over(*at, ASK_PAUSE_MS))
     }
 
-    /// Whether asking has not failed for this reason already.
-    pub(super) fn is_news(&self, why: &str) -> bool {
-        !matches!(&self.tried, Some((_, Some(before))) if before == why)
+    /// Why no token can be verified after this answer, unless that was so already.
+    pub(super) fn news<'a>(&self, asked: &'a Result<KeySet, String>) -> Option<&'a str> {
+        match asked {
+            Ok(keys) if keys.is_empty() => {
+                let is_new = self.as_of.is_none() || !self.keys.is_empty();
+                is_new.then_some("the key set has no key that tokens are verified with")
+            }
+            Ok(_) => None,
+            Err(why) => (!matches!(&self.tried, Some((_, Some(before))) if before == why)).then_some(why),
+        }
     }
 
-    /// What came of asking, which began at that time.
-    pub(super) fn told(&mut self, asked: Result<KeySet, String>, began: Timestamp) {
+    /// What came of asking. The keys are as old as its begin; the pause counts from its end, for a provider that hangs takes
+    /// longer than the pause.
+    pub(super) fn told(&mut self, asked: Result<KeySet, String>, began: Timestamp, ended: Timestamp) {
         match asked {
+            // A set without keys is an answer too: the provider has taken them all away.
             Ok(keys) => {
                 (self.keys, self.as_of) = (Arc::new(keys), Some(began));
-                self.tried = Some((began, None));
+                self.tried = Some((ended, None));
             }
-            Err(why) => self.tried = Some((began, Some(why))),
+            Err(why) => self.tried = Some((ended, Some(why))),
         }
     }
 }
@@ -98,7 +107,7 @@ mod tests {
 
     fn asked(ids: &[&str]) -> Cache {
         let mut cache = Cache::default();
-        cache.told(Ok(keys(ids)), T0);
+        cache.told(Ok(keys(ids)), T0, T0);
         cache
     }
 
@@ -108,9 +117,10 @@ mod tests {
         let last = T0.plus_secs(KEYS_SECS_MAX);
         assert!(matches!(cache.find("a", last, last), Found::Keys(_)));
         assert!(!cache.is_due(T0.plus_secs(KEYS_REFRESH_SECS - 1)) && cache.is_due(T0.plus_secs(KEYS_REFRESH_SECS)));
-        assert!(cache.is_news("connection refused"));
-        cache.told(Err("connection refused".into()), last);
-        assert!(!cache.is_news("connection refused") && cache.is_news("no route to host"));
+        let (refused, other) = (Err("connection refused".to_owned()), Err("no route to host".to_owned()));
+        assert_eq!(cache.news(&refused), Some("connection refused"));
+        cache.told(refused.clone(), last, last);
+        assert_eq!((cache.news(&refused), cache.news(&other)), (None, Some("no route to host")));
         assert!(matches!(cache.find("a", last, last), Found::Keys(_)), "a provider that is away takes nothing away");
         let after = last.plus_ms(1);
         let retry_after_ms = ASK_PAUSE_MS - 1;
@@ -136,8 +146,26 @@ mod tests {
     #[test]
     fn a_key_that_the_provider_has_taken_away_is_not_believed_any_more() {
         let mut cache = asked(&["a"]);
-        cache.told(Ok(keys(&["b"])), T0.plus_secs(1));
-        assert_eq!(cache.find("a", T0, T0.plus_secs(1)), Found::Unknown);
-        assert!(matches!(cache.find("b", T0, T0.plus_secs(1)), Found::Keys(_)));
+        let then = T0.plus_secs(1);
+        cache.told(Ok(keys(&["b"])), then, then);
+        assert_eq!(cache.find("a", T0, then), Found::Unknown);
+        assert!(matches!(cache.find("b", T0, then), Found::Keys(_)));
+        let none = Ok(keys(&[]));
+        assert!(cache.news(&none).is_some());
+        cache.told(none.clone(), then, then);
+        assert_eq!(cache.find("b", T0, then), Found::Unknown);
+        assert_eq!(cache.news(&none), None);
+    }
+
+    #[test]
+    fn whoever_waited_for_an_attempt_that_hung_makes_none_of_its_own() {
+        let (mut cache, ended) = (Cache::default(), T0.plus_ms(3 * ASK_PAUSE_MS));
+        cache.told(Err("no whole answer".into()), T0, ended);
+        let found = Found::NotNow { why: "no whole answer".into(), retry_after_ms: ASK_PAUSE_MS };
+        assert_eq!(cache.find("a", T0.plus_ms(1), ended), found);
+        assert!(!cache.is_due(ended));
+        cache.told(Ok(keys(&["a"])), T0, ended);
+        let old = T0.plus_ms(KEYS_SECS_MAX * 1000 + 1);
+        assert_eq!(cache.find("a", old, old), Found::Ask, "keys are as old as the begin of asking for them");
     }
 }
