@@ -99,8 +99,8 @@ pub(crate) struct Hub {
     /// Decisions that were asked for, and decisions that are to be recorded, by request.
     decisions: HashMap<u64, decide::Decided>,
     records: HashMap<u64, decide::Recorded>,
-    /// What owners of resources say, as far as it was told.
-    guards: Vec<Guard>,
+    /// What owners of resources say, as far as it was told on this stream; nothing before its first part and after the last.
+    guards: Option<Vec<Guard>>,
     /// How old what is known of permissions may be, in milliseconds; the control plane said it.
     decision_age_ms: Option<u64>,
     /// X.509-SVIDs that were asked for.
@@ -152,7 +152,7 @@ impl Hub {
             mints: HashMap::new(),
             decisions: HashMap::new(),
             records: HashMap::new(),
-            guards: Vec::new(),
+            guards: None,
             decision_age_ms: None,
             renewals: HashMap::new(),
             node_renewal: None,

@@ -32,7 +32,10 @@ pub(crate) fn smallest(
             condition.is = as_far_as(&condition.is, fact);
         }
     }
-    (why, Some(Permission { target: exactly, when, with: nearest.with.clone() }))
+    let permission = Permission { target: exactly, when, with: nearest.with.clone() };
+    // What the request says can be longer, or other, than what a permission can name: then nobody can grant it.
+    let is_one = Permission::parse(&permission.to_string()).is_ok_and(|read| read == permission);
+    (why, Some(permission).filter(|_| is_one))
 }
 
 /// What the request does not say, nobody can grant.

@@ -56,7 +56,7 @@ fn said(verdict: &Verdict) -> Said {
         layer: verdict.layer.to_string(),
         allowed: verdict.allowed,
         why: cut(&verdict.why),
-        missing: missing.map(|missing| format!("`{}`, from {}", missing.permission, missing.who)),
+        missing: missing.map(|missing| cut(&format!("`{}`, from {}", missing.permission, missing.who))),
     }
 }
 

@@ -9,8 +9,9 @@ use credence_model::delegation::Delegation;
 use credence_model::guards::Guards;
 use credence_model::id::GuardRef;
 use credence_model::permission::Permission;
+use credence_model::permission::condition::Constraint;
 use credence_model::permission::obligation::Obligation;
-use credence_model::permission::question::{Match, Principal, Question, Unmet, Why};
+use credence_model::permission::question::{Fact, Match, Principal, Question, Unmet, Why};
 use std::fmt;
 
 /// What allows, and whose it is.
@@ -210,7 +211,13 @@ fn allowing<'a>(lines: &'a [Permission], question: &Question, who: &Principal, b
 
 /// What a request does not say is held against it.
 fn is_forbidden(permission: &Permission, question: &Question, who: &Principal) -> bool {
-    let is_otherwise = |unmet: &Unmet| matches!(unmet.why, Why::Otherwise(_));
+    let is_otherwise = |unmet: &Unmet| match (&unmet.why, &unmet.condition.is) {
+        // Of several words one is enough for a no.
+        (Why::Otherwise(Fact::Words(all)), Constraint::OneOf(words)) => !all.iter().any(|word| words.contains(word)),
+        (Why::Otherwise(Fact::Words(all)), Constraint::NoneOf(words)) => all.iter().all(|word| words.contains(word)),
+        (Why::Otherwise(_), _) => true,
+        _ => false,
+    };
     match permission.answers(question, who) {
         Match::Beside => false,
         Match::Holds => true,

@@ -297,3 +297,41 @@ fn narrowing_gives_nothing_anew_that_was_used_up() {
     world.ok(Command::NarrowDelegation { delegation: id, of: None, terms: narrower });
     assert!(!world.submit("a", 101).allowed && world.submit("a", 100).allowed);
 }
+
+#[test]
+fn of_several_words_one_is_enough_for_what_forbids() {
+    let mut world = World::new();
+    let mut permissions = permissions(&["tool pay/send"]);
+    permissions.forbid =
+        ["tool pay/send when account = evil", "tool pay/send when region not in (eu)"].map(permission).into();
+    world.permit(permissions);
+    world.spawn("a", Lineage::default());
+    let may = |said: serde_json::Value| world.ask("a", &world.question("call tool/pay/send", &said)).allowed;
+    for (account, region, allowed) in [
+        (json!("good"), json!("eu"), true),
+        (json!(["good", "better"]), json!(["eu"]), true),
+        (json!(["good", "evil"]), json!("eu"), false),
+        (json!("good"), json!(["eu", "us"]), false),
+        (json!(["evil"]), json!(["us"]), false),
+        (json!("good"), json!([]), false),
+    ] {
+        assert_eq!(may(json!({ "account": account, "region": region })), allowed, "{account} {region}");
+    }
+}
+
+#[test]
+fn nobody_is_said_to_grant_what_no_permission_can_say() {
+    let mut world = World::new();
+    world.permit(permissions(&["tool pay/send when team = finance"]));
+    world.spawn("a", Lineage::default());
+    let long = "x".repeat(300);
+    let many: Vec<_> = (0..40).map(|nth| format!("team-{nth}")).collect();
+    for team in [json!(long), json!(many), json!("two\nlines")] {
+        let denied = world.ask("a", &world.question("call tool/pay/send", &json!({ "team": team })));
+        let verdict = denied.denials().next().unwrap();
+        assert_eq!(verdict.missing, None, "{}", verdict.why);
+        let written = serde_json::to_string(verdict).unwrap();
+        let read: credence_policy::verdict::Verdict = serde_json::from_str(&written).unwrap();
+        assert_eq!(read, *verdict, "what is told can be read");
+    }
+}

@@ -10,6 +10,7 @@ use crate::identity_provider::IdentityProviders;
 use crate::limits::Limits;
 use crate::mark::Marks;
 use crate::meter::Meters;
+use crate::seal::Seal;
 use crate::signer::Signer;
 use credence_attest::join_token::SECRET_BYTES;
 use credence_control::{Answered, Cell};
@@ -62,6 +63,8 @@ pub(crate) struct App {
     pub(crate) identity_providers: IdentityProviders,
     /// What retried join tokens are derived from.
     pub(crate) token_seed: Zeroizing<[u8; SECRET_BYTES]>,
+    /// Closes the tokens of pages.
+    pub(crate) page_seal: Seal,
     /// How far it was, for nodes to keep.
     pub(crate) marks: Marks,
     /// Becomes true when the server stops: whoever waits for something answers at once.

@@ -4,6 +4,7 @@
 //! Nothing is used up or recorded: nobody may do anything because it was found.
 
 use crate::app::App;
+use crate::asker::Asker;
 use credence_model::budget::Budgets;
 use credence_model::class::ClassSpec;
 use credence_model::guards::Guards;
@@ -22,7 +23,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 /// Most that is decided for one page; whoever wants the rest asks for the next.
-pub const DECIDED_MAX: usize = 4_096;
+pub(crate) const DECIDED_MAX: usize = 4_096;
 /// Most actors that one look at the registry is about, and most decisions before somebody else has a turn.
 const AT_ONCE: usize = 64;
 /// How often policies are compiled before a search gives up.
@@ -58,9 +59,10 @@ struct Seen {
     now: Timestamp,
 }
 
-/// The actors that may do it: all of the registry, or those of a namespace.
+/// The actors that may do it, of those that may be asked about: all of the registry, or those of a namespace.
 pub(crate) async fn subjects(
     app: &App,
+    asker: &mut Asker,
     of: Option<Namespace>,
     (action, resource): (Name, Resource),
     around: &Around,
@@ -69,17 +71,25 @@ pub(crate) async fn subjects(
     let (mut all, mut after, mut decided) = (Vec::new(), page.after, 0);
     let question = question(&action, &resource, around);
     while all.len() < page.limit && decided < DECIDED_MAX {
-        let from = (of.clone(), after.clone(), AT_ONCE.min(page.limit - all.len()));
+        let from = (of.clone(), after.clone(), AT_ONCE);
         let seen = see(app, move |state| following(state, &from)).await?;
         if seen.briefs.is_empty() {
             return Ok(Found { all, until: None });
         }
         decided += seen.briefs.len();
         for brief in &seen.briefs {
-            if seen.allows(brief, &question) {
+            // Of others nothing is said, not even that they are there.
+            let is_meant = match asker.may_ask_of(app, &brief.actor, &brief.class).await {
+                Err(refusal) if refusal.kind != Kind::Denied => return Err(refusal),
+                may => may.is_ok(),
+            };
+            if is_meant && seen.allows(brief, &question) {
                 all.push(brief.actor.clone());
             }
             after = Some(brief.actor.clone());
+            if all.len() == page.limit {
+                break;
+            }
         }
     }
     Ok(Found { all, until: after })

@@ -16,6 +16,7 @@ use crate::listeners::{Listeners, ListenersError, admin_socket};
 use crate::mark::Marks;
 use crate::meter::Meters;
 use crate::observe::Watched;
+use crate::seal::Seal;
 use crate::signer::{Keyring, OpenError, SERVER_TTL_SECS, Signer};
 use credence_attest::join_token::SECRET_BYTES;
 use credence_control::{Cell, CellError, Edge, StartReport};
@@ -317,6 +318,7 @@ async fn compose(
     })?;
     let archives = dir.join("archives");
     let archives = Archives::open(&archives, config.limits.archive_bytes).map_err(io_error("open", &archives))?;
+    let token_seed = secret(&dir.join("token-seed"))?;
     Ok(App {
         cell,
         signer,
@@ -335,7 +337,8 @@ async fn compose(
         templates: config.settings.templates.clone(),
         administrators: Administrators::new(config),
         identity_providers: IdentityProviders::new(config)?,
-        token_seed: secret(&dir.join("token-seed"))?,
+        page_seal: Seal::new(&*token_seed, "pages").map_err(StartError::Identity)?,
+        token_seed,
         marks: Marks::new(&*secret(&dir.join("mark-key"))?),
         stopping,
     })

@@ -3,7 +3,7 @@
 use super::actor::ended;
 use super::catalogue::find_class;
 use super::{Decision, Moment, draw, find_actor};
-use crate::actor::{Actor, ActorState};
+use crate::actor::ActorState;
 use crate::budget::Taken;
 use crate::class::Class;
 use crate::command::{Answer, REASON_BYTES_MAX, Take};
@@ -35,7 +35,7 @@ pub(super) fn grant(
             }
             find_class(state, class)?
         }
-        Grantee::Actor(actor) => check_actor(state, by, &*find_actor(state, actor)?)?,
+        Grantee::Actor(actor) => check_actor(state, by, actor)?,
     };
     if let Grantor::User(user) = by {
         user.validate("by")?;
@@ -69,23 +69,24 @@ pub(super) fn grant(
 
 /// Whether somebody may delegate to an actor; answers the actor's class. INVARIANT: a user delegates only to actors that act
 /// for it, and an actor only to its children.
-fn check_actor<'s>(state: &'s State, by: &Grantor, actor: &Actor) -> Result<&'s Class, Refusal> {
-    if matches!(actor.state, ActorState::Quarantined | ActorState::Terminated) {
-        return Err(ended(actor, "delegated to"));
-    }
-    let lineage = state.lineages.get(&actor.actor).cloned().unwrap_or_default();
+fn check_actor<'s>(state: &'s State, by: &Grantor, name: &ActorRef) -> Result<&'s Class, Refusal> {
+    let lineage = state.lineages.get(name).cloned().unwrap_or_default();
     let denied = |message: String| Err(Refusal::new(Kind::Denied, message).field("to"));
     match by {
+        // Whether it is there, whom it acts for instead and what became of it is not this user's business.
         Grantor::User(user) if lineage.user.as_ref() != Some(user) => {
-            // Whom it acts for instead is not this user's business.
-            return denied(format!("actor {} does not act for {user}", actor.actor));
+            return denied(format!("actor {name} does not act for {user}"));
         }
         Grantor::Actor(parent) if lineage.parent.as_ref() != Some(parent) => {
-            return denied(format!("actor {} was not spawned by {parent}", actor.actor));
+            return denied(format!("actor {name} was not spawned by {parent}"));
         }
         _ => {}
     }
-    find_class(state, &class_ref(actor))
+    let actor = find_actor(state, name)?;
+    if matches!(actor.state, ActorState::Quarantined | ActorState::Terminated) {
+        return Err(ended(&actor, "delegated to"));
+    }
+    find_class(state, &class_ref(&actor))
 }
 
 fn secs_max(class: &Class) -> u64 {

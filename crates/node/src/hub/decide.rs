@@ -9,7 +9,7 @@ use crate::protocol;
 use credence_model::command::Held;
 use credence_model::guard::{GUARDS_MAX, Guard};
 use credence_model::id::BindingId;
-use credence_model::refusal::Refusal;
+use credence_model::refusal::{Kind, Refusal};
 use credence_model::time::Timestamp;
 use credence_policy::inquiry::{Answer, Inquiry};
 use credence_telemetry::limit::Limit;
@@ -39,20 +39,20 @@ impl Hub {
     }
 
     pub(super) fn guarded(&mut self, stream: u64, part: &wire::Guards) -> Result<(), Refusal> {
-        if part.first {
-            self.guards.clear();
-        }
-        if self.guards.len() + part.guards.len() > GUARDS_MAX {
+        // Taken: after a part that cannot be read none of them counts.
+        let begun = if part.first { Some(Vec::new()) } else { self.guards.take() };
+        let mut guards = begun.ok_or_else(|| protocol::malformed("guards.first", "there was no first part"))?;
+        if guards.len() + part.guards.len() > GUARDS_MAX {
             return Err(protocol::malformed("guards.guards", format!("more than {GUARDS_MAX} guards")));
         }
         for bytes in &part.guards {
             let guard: Guard =
                 serde_json::from_slice(bytes).map_err(|error| protocol::malformed("guards.guards", error))?;
-            self.guards.push(guard);
+            guards.push(guard);
         }
-        if part.last {
-            let guards = std::mem::take(&mut self.guards).into_iter().collect();
-            self.keep(stream, Told::Guards(guards));
+        match part.last {
+            true => self.keep(stream, Told::Guards(guards.into_iter().collect())),
+            false => self.guards = Some(guards),
         }
         Ok(())
     }
@@ -64,7 +64,7 @@ impl Hub {
         }
     }
 
-    fn keep(&mut self, stream: u64, told: Told) {
+    pub(super) fn keep(&mut self, stream: u64, told: Told) {
         if self.parts.told.try_send(told).is_err() {
             TOLD.hit();
             self.disconnect(stream);
@@ -86,16 +86,17 @@ impl Hub {
         }
     }
 
-    pub(super) fn decided(&mut self, decisions: wire::Decisions) -> Result<(), Refusal> {
-        let Some(waiting) = self.decisions.remove(&decisions.request) else { return Ok(()) };
+    /// What cannot be understood is a no to whoever asked, and nothing to anybody else.
+    pub(super) fn decided(&mut self, decisions: wire::Decisions) {
+        let Some(waiting) = self.decisions.remove(&decisions.request) else { return };
         let answers = match decisions.refused {
             Some(refused) => Err(protocol::refusal(refused)),
-            None => Ok(serde_json::from_slice(&decisions.answers)
-                .map_err(|error| protocol::malformed("decisions.answers", error))?),
+            None => serde_json::from_slice(&decisions.answers).map_err(|error| {
+                Refusal::new(Kind::Unavailable, format!("the decision cannot be understood: {error}"))
+            }),
         };
         // Whoever asked may have gone away.
         let _ = waiting.send(answers);
-        Ok(())
     }
 
     pub(super) fn record(&mut self, batch: &Batch, answer: Recorded) {

@@ -4,6 +4,7 @@ use super::{ASKED_MAX, Hub, PROGRAMS, TOKENS, away, busy, refuse};
 use crate::core::Input;
 use crate::event::{LocalRun, Renewed, StreamEvent};
 use crate::identity::read_bundle;
+use crate::judge::keeper::Told;
 use crate::protocol;
 use crate::reservoir::OFFER_KEYS_MAX;
 use crate::session::OUTGOING;
@@ -51,6 +52,8 @@ impl Hub {
                 }
                 self.step(Input::Closed { stream });
             }
+            // What comes behind something that was not understood is not heard: it could say that all was told.
+            StreamEvent::Heard { .. } if self.stream.as_ref().is_none_or(|open| open.number != stream) => {}
             StreamEvent::Heard { message, said } => {
                 if let Err(refusal) = self.heard(stream, *message, said) {
                     tracing::error!(%refusal, "the control plane said something that cannot be understood");
@@ -102,7 +105,7 @@ impl Hub {
             }
             to_node::Message::Brief(brief) => self.briefed(stream, &brief)?,
             to_node::Message::Guards(guards) => self.guarded(stream, &guards)?,
-            to_node::Message::Decisions(decisions) => self.decided(decisions)?,
+            to_node::Message::Decisions(decisions) => self.decided(decisions),
             to_node::Message::Recorded(recorded) => self.recorded(recorded),
             to_node::Message::Call(call) => self.called(call),
             to_node::Message::Refused(refused) => {
@@ -123,6 +126,8 @@ impl Hub {
         let input = protocol::welcome(stream, &welcome)?;
         let wire::Welcome { session, lease_ms, reservoir_keys, mark, decision_age_ms, .. } = welcome;
         self.decision_age_ms = Some(decision_age_ms);
+        self.guards = None;
+        self.keep(stream, Told::Anew);
         self.marks.keep(mark);
         self.step(input);
         self.parts.meters.welcomed();

@@ -128,6 +128,18 @@ async fn a_stream_that_tells_more_of_permissions_than_is_kept_is_cut() {
 }
 
 #[tokio::test]
+async fn nothing_is_heard_behind_what_cut_the_stream() {
+    let mut node = Welcomed::with_room(8);
+    let guards = |first, last| to_node::Message::Guards(wire::Guards { guards: vec![b"{}".to_vec()], first, last });
+    node.hear(guards(true, false));
+    assert!(node.is_cut.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed), "it goes on");
+    assert!(node.hub.guards.is_none(), "a part of what could not be read");
+    node.hear(to_node::Message::Bundle(wire::Bundle::default()));
+    node.hear(guards(false, true));
+    assert!(node.hub.stream.is_none());
+}
+
+#[tokio::test]
 async fn so_many_programs_wait_for_their_binding_at_once_and_whoever_comes_then_is_to_come_again() {
     // Each caller is held by a descriptor.
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);

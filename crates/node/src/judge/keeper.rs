@@ -26,6 +26,8 @@ const COMPILED_MAX: usize = 1_024;
 
 /// What the control plane told.
 pub(crate) enum Told {
+    /// A new stream begins.
+    Anew,
     /// What an actor may do; nothing if it is too large to be told.
     Brief(BindingId, Option<Box<Brief>>),
     /// What owners of resources say.
@@ -48,6 +50,7 @@ async fn keep(known: Arc<Known>, mut told: mpsc::Receiver<Told>) {
                 known.tell(binding, Some(Arc::new(equipped(*brief, &mut compiled).await)))
             }
             Told::Brief(binding, None) => known.tell(binding, None),
+            Told::Anew => known.begin_anew(),
             Told::Guards(guards) => known.guard(guards),
             Told::Complete(complete) => known.complete(complete),
         }

@@ -82,6 +82,13 @@ impl Known {
         });
     }
 
+    /// A new stream begins: nothing that was told before it counts.
+    pub(super) fn begin_anew(&self) {
+        *self.complete.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.guards.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.change(|holdings| holdings.values_mut().for_each(|holding| holding.brief = None));
+    }
+
     /// What owners of resources say was told.
     pub(super) fn guard(&self, guards: Guards) {
         *self.guards.write().unwrap_or_else(PoisonError::into_inner) = Some(guards);

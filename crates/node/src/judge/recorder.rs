@@ -5,6 +5,7 @@ use crate::event::{Batch, Event, Events};
 use credence_model::decided::Decided;
 use credence_model::refusal::{Kind, Refusal};
 use credence_telemetry::limit::Limit;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -17,9 +18,9 @@ pub(crate) static RECORDS: Limit = Limit::new(
     "decisions",
     "what has to be recorded is refused: unavailable",
 );
-/// Most decisions that are recorded at once, and most bytes of them.
+/// Most decisions that are recorded at once, and most bytes of them: half of what the control plane takes as one message.
 const BATCH_MAX: usize = 512;
-const BATCH_BYTES_MAX: usize = 1024 * 1024;
+const BATCH_BYTES_MAX: usize = 512 * 1024;
 /// The first pause before a batch that could not be recorded is said again, and the longest, in milliseconds.
 const PAUSE_MS: u64 = 50;
 const PAUSE_MS_MAX: u64 = 2_000;
@@ -70,9 +71,19 @@ async fn record(
 ) {
     let mut some = Vec::new();
     while decided.recv_many(&mut some, BATCH_MAX).await > 0 {
-        for batch in batches(&some) {
-            if !recorded(&events, &mut connected, &batch).await {
-                return;
+        let mut batches = batches(&some);
+        while let Some(batch) = batches.pop_front() {
+            match recorded(&events, &mut connected, &batch).await {
+                None => return,
+                Some(Err(_)) if batch.len() > 1 => {
+                    // One of them is not taken; the others must not be lost with it.
+                    let (one, other) = batch.split_at(batch.len() / 2);
+                    batches.push_front(Arc::new(other.to_vec()));
+                    batches.push_front(Arc::new(one.to_vec()));
+                    continue;
+                }
+                Some(Err(refusal)) => tracing::error!(%refusal, "a decision of this node is not recorded"),
+                Some(Ok(())) => {}
             }
             left.send_modify(|left| *left = left.saturating_sub(batch.len()));
         }
@@ -80,13 +91,13 @@ async fn record(
     }
 }
 
-fn batches(some: &[Decided]) -> Vec<Batch> {
-    let (mut batches, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
+fn batches(some: &[Decided]) -> VecDeque<Batch> {
+    let (mut batches, mut batch, mut bytes) = (VecDeque::new(), Vec::new(), 0);
     for decided in some {
         // A decision is written without fail: it is made of texts, numbers and lists of them.
         let written = serde_json::to_vec(decided).unwrap_or_default();
         if bytes + written.len() > BATCH_BYTES_MAX && !batch.is_empty() {
-            batches.push(Arc::new(std::mem::take(&mut batch)));
+            batches.push_back(Arc::new(std::mem::take(&mut batch)));
             bytes = 0;
         }
         bytes += written.len();
@@ -96,24 +107,25 @@ fn batches(some: &[Decided]) -> Vec<Batch> {
     batches
 }
 
-/// Says a batch until it is recorded; `false` if nobody is left who could.
-async fn recorded(events: &Events, connected: &mut watch::Receiver<bool>, batch: &Batch) -> bool {
+/// Says a batch until it is recorded, or will not be; `None` if nobody is left who could.
+async fn recorded(
+    events: &Events,
+    connected: &mut watch::Receiver<bool>,
+    batch: &Batch,
+) -> Option<Result<(), Refusal>> {
     let mut backoff = Backoff::new(PAUSE_MS, PAUSE_MS_MAX);
     loop {
         // The borrow that `wait_for` answers must not live across another await.
         if connected.wait_for(|connected| *connected).await.map(|connected| *connected).is_err() {
-            return false;
+            return None;
         }
         let (answer, answered) = oneshot::channel();
         if events.send(Event::Record { batch: Arc::clone(batch), answer }).await.is_err() {
-            return false;
+            return None;
         }
         match answered.await {
-            Ok(Ok(())) => return true,
-            Ok(Err(refusal)) if refusal.kind != Kind::Unavailable => {
-                tracing::error!(%refusal, decisions = batch.len(), "decisions of this node are not recorded");
-                return true;
-            }
+            Ok(Ok(())) => return Some(Ok(())),
+            Ok(Err(refusal)) if refusal.kind != Kind::Unavailable => return Some(Err(refusal)),
             // The stream broke, or the control plane is held or stops.
             Ok(Err(_)) | Err(_) => tokio::time::sleep(backoff.pause(None)).await,
         }

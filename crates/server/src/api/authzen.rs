@@ -3,16 +3,15 @@
 //! SPEC: Authorization API 1.0 §6 (evaluation), §7 (evaluations), §8 (search), §9 (metadata). A denial is an answer, not an
 //! error; members that are not known are ignored (§10), and one that is said twice is refused (threat T12).
 
-mod asker;
 pub mod search;
 mod subject;
 
 use super::decision::VerdictsView;
 use crate::app::App;
+use crate::asker::Asker;
 use crate::judge::judge;
 use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
-use asker::Asker;
 use credence_model::refusal::{Kind, Refusal};
 use credence_policy::asked::Asked;
 use credence_policy::judged::Judged;

@@ -260,20 +260,38 @@ async fn spawn(ask: Ask<Nothing, SpawnBody>) -> Result<ActorView, Refusal> {
         let message = format!("actor {parent} spawns in its own namespace");
         return Err(Refusal::new(Kind::Denied, message).field("namespace"));
     }
+    let not_before = ask.app.clock.now();
+    let expires_at = not_before.plus_secs(ttl_secs.unwrap_or(TTL_SECS_DEFAULT));
+    let terms = Terms { allow, session: None, purpose, not_before, expires_at, uses: None };
+    let terms = Some(terms).filter(|terms| !terms.allow.is_empty());
+    // What could not be delegated leaves no child behind.
+    terms.iter().try_for_each(|terms| terms.validate(not_before, u64::MAX / 1000))?;
     may_spawn(&ask, &parent, &class).await?;
     let lineage = Lineage { parent: Some(parent.clone()), ..Lineage::default() };
     let child = match ask.submit(Command::SpawnActor { class, id, labels, lineage }).await?.answer {
         Answer::Actor { actor, .. } => actor,
         _ => return Err(Refusal::new(Kind::Bug, "spawning an actor was answered with something else")),
     };
-    if !allow.is_empty() {
-        let not_before = ask.app.clock.now();
-        let expires_at = not_before.plus_secs(ttl_secs.unwrap_or(TTL_SECS_DEFAULT));
-        let terms = Terms { allow, session: None, purpose, not_before, expires_at, uses: None };
-        let (by, to) = (Grantor::Actor(parent), Grantee::Actor(child.clone()));
-        granted(&ask, Command::GrantDelegation { by, to, terms }).await?;
+    if let Some(terms) = terms {
+        pass_on(&ask, parent, &child, terms).await?;
     }
     super::actor::find(&ask.app, child).await
+}
+
+/// Delegates to a new child, once: the key of a retry is the one of its creation.
+async fn pass_on(
+    ask: &Ask<Nothing, SpawnBody>,
+    parent: ActorRef,
+    child: &ActorRef,
+    terms: Terms,
+) -> Result<(), Refusal> {
+    let (by, to) = (Grantor::Actor(parent.clone()), Grantee::Actor(child.clone()));
+    let given = to.clone();
+    if ask.app.cell.read(move |state| state.delegations.granted_to(&given).next().is_some()).await? {
+        return Ok(());
+    }
+    let caller = ask.caller.clone().unwrap_or(Caller::System);
+    ask.app.submit(caller, Command::GrantDelegation { by, to, terms }).await.map(drop)
 }
 
 async fn may_spawn(ask: &Ask<Nothing, SpawnBody>, parent: &ActorRef, class: &ClassRef) -> Result<(), Refusal> {

@@ -94,6 +94,16 @@ async fn a_node_knows_nothing_of_an_actor_that_it_does_not_hold() {
 }
 
 #[tokio::test]
+async fn what_a_node_was_told_of_an_actor_is_taken_back_when_it_is_terminated_however_long_its_end_takes() {
+    let (house, _node, mut line, [expenses, _]) = house().await;
+    house.admin().post("/v1/actors/finance/expenses/terminate", &json!({})).await.ok();
+    let to_node::Message::Unbind(_) = line.hear_else().await else { panic!("expected Unbind") };
+    line.heartbeat().await;
+    assert!(line.briefs[&expenses.binding].is_empty(), "it is over for the node before it has ended it");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn questions_of_a_gateway_are_decided_recorded_and_use_up_what_is_counted() {
     let (house, _node, mut line, [expenses, gateway]) = house().await;
     let (list, submit) = (question(&expenses, "expenses/list"), question(&expenses, "expenses/submit"));

@@ -164,7 +164,7 @@ pub(crate) struct Line {
     keys: HashMap<Digest, KeyPair>,
     beats: u64,
     /// What it was told of permissions, by binding.
-    briefs: HashMap<String, Vec<u8>>,
+    pub(crate) briefs: HashMap<String, Vec<u8>>,
     /// What owners of resources say to all actors.
     pub(crate) guards: Vec<Vec<u8>>,
 }

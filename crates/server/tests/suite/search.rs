@@ -239,7 +239,7 @@ async fn a_page_goes_on_with_its_own_search_and_no_other() {
         (other, "of another search"),
         (search(json!({ "token": token, "limit": 8 })), "of another search"),
         (search(json!({ "token": "%" })), "page.token"),
-        (search(json!({ "token": "e30" })), "missing field `after`"),
+        (search(json!({ "token": "e30" })), "it is not one of this server"),
         (search(json!({ "token": "x".repeat(3_000) })), "longer than 2048 bytes"),
         (search(json!({ "limit": 0 })), "room for one result"),
     ] {

@@ -15,6 +15,7 @@ const CARD: &str = "/.well-known/agent-card.json";
 pub(super) fn ask(agent: &str, path: &str, message: &Message<'_>) -> Result<Vec<Wanted>, Refusal> {
     if message.method() == "GET" {
         message.is_at(CARD)?;
+        message.has_no_body()?;
         return Ok(vec![Wanted::default()]);
     }
     message.is_at(path)?;

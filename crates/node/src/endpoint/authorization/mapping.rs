@@ -86,6 +86,7 @@ impl Route {
 
     /// What a request wants; nothing that could be denied if it is empty or says so.
     pub(super) fn ask(&self, message: &Message<'_>) -> Result<Vec<Wanted>, Refusal> {
+        message.is_itself()?;
         match &self.mapping {
             Mapping::Mcp { server, path } => mcp::ask(server, path, message),
             Mapping::A2a { agent, path } => a2a::ask(agent, path, message),

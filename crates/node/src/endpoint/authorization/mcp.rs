@@ -23,9 +23,9 @@ pub(super) fn ask(server: &str, path: &str, message: &Message<'_>) -> Result<Vec
     message.is_at(path)?;
     match message.method() {
         "POST" => {}
-        "DELETE" => return Ok(vec![Wanted::default()]),
+        "DELETE" => return message.has_no_body().map(|()| vec![Wanted::default()]),
         "GET" if message.header("accept")?.is_some_and(|accept| accept.contains("text/event-stream")) => {
-            return Ok(vec![Wanted::default()]);
+            return message.has_no_body().map(|()| vec![Wanted::default()]);
         }
         _ => return Err(malformed("an MCP server takes POST, GET for text/event-stream, and DELETE")),
     }
@@ -49,7 +49,9 @@ fn wanted(server: &str, said: Said, is_in_batch: bool) -> Result<Wanted, Refusal
             let (tool, arguments) = tool(params)?;
             Some(wish("tool", &format!("{server}/{tool}"), arguments)?)
         }
-        method if HARMLESS.contains(&method) || method.starts_with("notifications/") => None,
+        method if HARMLESS.contains(&method) => None,
+        // What has an id wants an answer, whatever it is called.
+        method if method.starts_with("notifications/") && id.is_none() => None,
         method => Some(wish("mcp", &format!("{server}/{method}"), Value::Object(params))?),
     };
     Ok(Wanted { id, wish, is_in_batch })

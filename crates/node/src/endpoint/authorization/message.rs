@@ -14,6 +14,10 @@ pub(crate) static BODY: Limit =
 /// Says whether the gateway passed on only a part of the body.
 const PARTIAL: &str = "x-envoy-auth-partial-body";
 
+/// Headers by which some services let a request be another one.
+const OVERRIDING: [&str; 5] =
+    ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
+
 /// One request.
 pub(super) struct Message<'a>(pub(super) &'a HttpRequest);
 
@@ -50,6 +54,25 @@ impl<'a> Message<'a> {
             }
         }
         Ok(found)
+    }
+
+    /// Refuses what a service may take for another request than it is.
+    pub(super) fn is_itself(&self) -> Result<(), Refusal> {
+        for name in OVERRIDING {
+            if self.header(name)?.is_some() {
+                return Err(malformed(format!("the header {name} makes another request of this one")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a body where none is looked at.
+    pub(super) fn has_no_body(&self) -> Result<(), Refusal> {
+        let is_said = self.header("content-length")?.is_some_and(|length| length.trim() != "0");
+        if is_said || !self.0.raw_body.is_empty() || !self.0.body.is_empty() {
+            return Err(malformed("a request of this method has no body"));
+        }
+        Ok(())
     }
 
     /// Refuses every path but this one, with a query too.

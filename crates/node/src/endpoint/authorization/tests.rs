@@ -87,9 +87,17 @@ fn names_of_tools_are_compared_byte_for_byte_and_what_is_no_name_is_refused() {
 
 #[test]
 fn what_does_nothing_needs_only_an_actor_and_any_other_method_is_asked_for() {
-    for method in ["initialize", "server/discover", "ping", "tools/list", "notifications/initialized"] {
+    for method in ["initialize", "server/discover", "ping", "tools/list"] {
         assert_eq!(mcp(&call(method, json!({}))), Ok(vec!["-".into()]), "{method}");
     }
+    let told = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    assert_eq!(mcp(&told), Ok(vec!["-".into()]));
+    let asked = mcp(&call("notifications/initialized", json!({})));
+    assert_eq!(asked, Ok(vec!["call mcp/expenses/notifications/initialized {}".into()]), "it wants an answer");
+    let posting = [("accept", "text/event-stream"), ("x-http-method-override", "POST")];
+    assert_eq!(all(MCP, plain("GET", "/mcp", &posting)), Err(Kind::Malformed));
+    let with_body = [("accept", "text/event-stream"), ("content-length", "9")];
+    assert_eq!(all(MCP, plain("GET", "/mcp", &with_body)), Err(Kind::Malformed));
     for (method, id) in
         [("resources/read", "resources/read"), ("Tools/Call", "Tools/Call"), ("tools/list/x", "tools/list/x")]
     {

@@ -15,20 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most parameters of a query.
 const PARAMETERS_MAX: usize = 64;
 
-/// Headers by which some services let a request be another one.
-const OVERRIDING: [&str; 5] =
-    ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
-
 pub(super) fn ask(
     (kind, service): (&Name, &str),
     actions: &BTreeMap<String, String>,
     message: &Message<'_>,
 ) -> Result<Vec<Wanted>, Refusal> {
-    for name in OVERRIDING {
-        if message.header(name)?.is_some() {
-            return Err(malformed(format!("the header {name} makes another request of this one")));
-        }
-    }
     let (path, query) = message.target();
     let id = match path {
         "/" => service.to_owned(),

@@ -2,9 +2,10 @@
 //!
 //! SPEC: Authorization API 1.0 §8. What is found has been decided as a question would be. Nothing is used up or recorded.
 
-use super::asker::Asker;
 use super::subject::{Sort, actor_of};
 use super::{Action, Entity, told};
+use crate::app::App;
+use crate::asker::Asker;
 use crate::route::{Ask, Nothing, Route, route};
 use crate::search::{self, Around, Found, Page};
 use crate::who::Who;
@@ -131,7 +132,7 @@ pub struct FoundAction {
     pub name: String,
 }
 
-/// What a token says. It says nothing that its holder was not told, and nothing is believed because of it.
+/// What a token says, sealed: the last that was looked at may be one that its holder is told nothing of.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Token {
@@ -157,21 +158,13 @@ async fn subjects(ask: Ask<Nothing, SubjectSearchBody>) -> Result<SearchAnswer<F
     let deed = (Asked::action(&action.name)?, Asked::resource(&resource.kind, &resource.id)?);
     let context = told(context, &subject.properties, &action.properties)?;
     let around = Around::read(&resource.properties, &context)?;
-    let (of, page) = begin::<ActorRef>("subject", &ask.body, page)?;
+    let (of, page) = begin::<ActorRef>(&ask.app, "subject", &ask.body, page)?;
     let Some(sort) = Sort::of(&ask.app, &subject.kind) else { return Ok(SearchAnswer::nothing()) };
     let limit = page.limit;
     let mut asker = Asker::of(&ask.app, &ask.caller)?;
-    let mut found = search::subjects(&ask.app, sort.clone().namespace(), deed, &around, page).await?;
-    let mut all = Vec::with_capacity(found.all.len());
-    for actor in found.all {
-        // Of others nothing is said, not even that they are there.
-        if asker.may_ask(&ask.app, &actor).await.is_ok() {
-            all.push(actor);
-        }
-    }
-    found.all = all;
+    let found = search::subjects(&ask.app, &mut asker, sort.clone().namespace(), deed, &around, page).await?;
     let entity = |actor: &ActorRef| FoundEntity { kind: subject.kind.clone(), id: sort.id(actor) };
-    Ok(SearchAnswer::of(&found, entity, ToString::to_string, (limit, of)))
+    SearchAnswer::of(&found, entity, ToString::to_string, (&ask.app, limit, of))
 }
 
 async fn resources(ask: Ask<Nothing, ResourceSearchBody>) -> Result<SearchAnswer<FoundEntity>, Refusal> {
@@ -179,7 +172,7 @@ async fn resources(ask: Ask<Nothing, ResourceSearchBody>) -> Result<SearchAnswer
     let deed = (Asked::action(&action.name)?, Asked::kind(&resource.kind)?);
     let context = told(context, &subject.properties, &action.properties)?;
     let around = Around::read(&resource.properties, &context)?;
-    let (of, page) = begin::<String>("resource", &ask.body, page)?;
+    let (of, page) = begin::<String>(&ask.app, "resource", &ask.body, page)?;
     let after = page.after.as_deref().map(|id| Resource::new(deed.1.clone(), id)).transpose();
     let page = Page { after: after.map_err(|error| no_token(&error))?, limit: page.limit };
     let Some(who) = actor_of(&ask.app, subject) else { return Ok(SearchAnswer::nothing()) };
@@ -189,7 +182,7 @@ async fn resources(ask: Ask<Nothing, ResourceSearchBody>) -> Result<SearchAnswer
     }
     let found = search::resources(&ask.app, who, deed, &around, page).await?;
     let entity = |found: &Resource| FoundEntity { kind: resource.kind.clone(), id: found.id().to_owned() };
-    Ok(SearchAnswer::of(&found, entity, |resource| resource.id().to_owned(), (limit, of)))
+    SearchAnswer::of(&found, entity, |resource| resource.id().to_owned(), (&ask.app, limit, of))
 }
 
 async fn actions(ask: Ask<Nothing, ActionSearchBody>) -> Result<SearchAnswer<FoundAction>, Refusal> {
@@ -197,7 +190,7 @@ async fn actions(ask: Ask<Nothing, ActionSearchBody>) -> Result<SearchAnswer<Fou
     let to = Asked::resource(&resource.kind, &resource.id)?;
     let context = told(context, &subject.properties, &Value::Null)?;
     let around = Around::read(&resource.properties, &context)?;
-    let (of, page) = begin::<String>("action", &ask.body, page)?;
+    let (of, page) = begin::<String>(&ask.app, "action", &ask.body, page)?;
     let after = page.after.as_deref().map(Name::parse).transpose();
     let page = Page { after: after.map_err(|error| no_token(&error))?, limit: page.limit };
     let Some(who) = actor_of(&ask.app, subject) else { return Ok(SearchAnswer::nothing()) };
@@ -207,7 +200,7 @@ async fn actions(ask: Ask<Nothing, ActionSearchBody>) -> Result<SearchAnswer<Fou
     }
     let found = search::actions(&ask.app, who, to, &around, page).await?;
     let action = |name: &Name| FoundAction { name: name.to_string() };
-    Ok(SearchAnswer::of(&found, action, ToString::to_string, (limit, of)))
+    SearchAnswer::of(&found, action, ToString::to_string, (&ask.app, limit, of))
 }
 
 /// Whether there is such an actor, of whom the caller may ask.
@@ -220,6 +213,7 @@ async fn is_known<B>(ask: &Ask<Nothing, B>, who: &ActorRef) -> Result<bool, Refu
 
 /// Where the page begins, and what its search is known by: a token goes on with the search that it is of, and no other.
 fn begin<T: std::str::FromStr<Err: Display>>(
+    app: &App,
     what: &str,
     body: &impl Serialize,
     page: &PageBody,
@@ -236,6 +230,7 @@ fn begin<T: std::str::FromStr<Err: Display>>(
         return Err(no_token(&format!("longer than {TOKEN_BYTES_MAX} bytes")));
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| no_token(&error))?;
+    let bytes = app.page_seal.open(bytes).ok_or_else(|| no_token(&"it is not one of this server"))?;
     let token: Token = serde_json::from_slice(&bytes).map_err(|error| no_token(&error))?;
     let is_other = token.of != of || asked.is_some_and(|asked| asked != token.limit);
     if is_other || !(1..=RESULTS_MAX).contains(&token.limit) {
@@ -258,12 +253,13 @@ impl<T> SearchAnswer<T> {
         found: &Found<F>,
         view: impl FnMut(&F) -> T,
         name: impl Fn(&F) -> String,
-        (limit, of): (usize, Digest),
-    ) -> Self {
+        (app, limit, of): (&App, usize, Digest),
+    ) -> Result<Self, Refusal> {
         let results: Vec<_> = found.all.iter().map(view).collect();
         let next = found.until.as_ref().map(|until| Token { after: name(until), limit, of });
-        let next_token =
-            next.and_then(|token| serde_json::to_vec(&token).ok()).map(|json| URL_SAFE_NO_PAD.encode(json));
-        Self { page: PageView { next_token: next_token.unwrap_or_default(), count: results.len() }, results }
+        let json = next.and_then(|token| serde_json::to_vec(&token).ok());
+        let sealed = json.map(|json| app.page_seal.close(json)).transpose()?;
+        let next_token = sealed.map(|sealed| URL_SAFE_NO_PAD.encode(sealed)).unwrap_or_default();
+        Ok(Self { page: PageView { next_token, count: results.len() }, results })
     }
 }

@@ -87,11 +87,21 @@ impl Session {
             for (binding, brief) in self.app.cell.read(move |state| look(state, &node, some)).await? {
                 match brief {
                     Some(brief) => self.tell_brief(binding, &brief).await?,
-                    None => self.briefs.end(binding),
+                    None => self.take_brief_back(binding).await?,
                 }
             }
         }
         Ok(())
+    }
+
+    /// A binding is over, or about to be: what was told of it counts no more, even if the node takes its time to end it.
+    async fn take_brief_back(&mut self, binding: BindingId) -> Result<(), Refusal> {
+        let was_told = self.briefs.told.contains_key(&binding);
+        self.briefs.end(binding);
+        if !was_told {
+            return Ok(());
+        }
+        self.send(to_node::Message::Brief(wire::Brief { binding: binding.to_string(), brief: Vec::new() })).await
     }
 
     async fn tell_guards(&mut self) -> Result<(), Refusal> {
