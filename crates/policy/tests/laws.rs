@@ -9,11 +9,13 @@ use credence_model::guard::Guard;
 use credence_model::id::{ActorRef, ClassRef, GuardRef};
 use credence_model::lineage::Lineage;
 use credence_model::permission::Permission;
-use credence_model::permission::question::{Match, Principal, Question, Why};
+use credence_model::permission::condition::Constraint;
+use credence_model::permission::question::{Fact, Match, Principal, Question, Unmet, Why};
 use credence_model::state::State;
 use credence_policy::verdict::{Layer, Verdict};
 use proptest::prelude::{any, proptest};
 use proptest::{collection, prop_assert, prop_assert_eq};
+use smol_str::SmolStr;
 use std::collections::BTreeMap;
 
 /// The whole rule once more, as slowly and plainly as it can be said.
@@ -45,7 +47,20 @@ fn forbids(line: &Permission, question: &Question, who: &Principal) -> bool {
     match line.answers(question, who) {
         Match::Holds => true,
         Match::Beside => false,
-        Match::Unmet(unmet) => unmet.iter().all(|unmet| !matches!(unmet.why, Why::Otherwise(_))),
+        Match::Unmet(unmet) => !unmet.iter().any(is_surely_not),
+    }
+}
+
+/// Of several words none alone fulfils it; anything else is known to be otherwise.
+fn is_surely_not(unmet: &Unmet) -> bool {
+    let alone = |word: &SmolStr| match &unmet.condition.is {
+        Constraint::OneOf(words) => words.contains(word),
+        Constraint::NoneOf(words) => !words.contains(word),
+        _ => false,
+    };
+    match &unmet.why {
+        Why::Otherwise(Fact::Words(words)) => !words.iter().any(alone),
+        why => matches!(why, Why::Otherwise(_)),
     }
 }
 

@@ -15,7 +15,7 @@ fn check(line: &str, code: i32, error: &str) {
 #[test]
 fn a_wrong_command_line_is_told_in_one_line_with_what_to_write() {
     let help = "--help shows what can be written";
-    let kinds = "Kinds are class, pool, actor, node and worker";
+    let kinds = "Kinds are class, pool, guard, actor, node and worker";
     for (line, error) in [
         ("acto", format!("unrecognized subcommand 'acto'; a similar subcommand exists: 'actor'; {help}")),
         ("get actors --nope", format!("unexpected argument '--nope' found; to pass '--nope' as a value, use '-- --nope'; {help}")),

@@ -120,8 +120,14 @@ impl World {
             }
             _ => ("authority prepared", Command::PrepareAuthority { keys: self.authority() }),
         };
+        let is_hurried = force && matches!(command, Command::TaintAuthority { .. });
         self.note(name, format!("{authority:?}"));
         self.ask(command);
+        if is_hurried {
+            // Nobody waits until what it signed is replaced.
+            self.note("authority retired", format!("{authority:?}"));
+            self.ask(Command::RetireAuthority { authority, force });
+        }
     }
 
     /// The configuration is changed and read again.
