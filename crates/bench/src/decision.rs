@@ -117,7 +117,7 @@ fn grant(world: &World, by: User, to: Grantee, allow: &str) -> Result<Command, B
         expires_at: not_before.plus_secs(3600),
         uses: None,
     };
-    Ok(Command::GrantDelegation { by: Grantor::User(by), to, terms })
+    Ok(Command::GrantDelegation { by: Grantor::User(by), to, offer: terms.into() })
 }
 
 fn delegate(world: &mut World) -> Result<(), BenchError> {

@@ -57,10 +57,13 @@ impl Lane {
             Command::ResumeActor { actor, .. }
             | Command::SuspendActor { actor }
             | Command::GrantDelegation { to: Grantee::Actor(actor), .. }
-            | Command::Use { actor, .. }
             | Command::TerminateActor { actor, .. }
             | Command::QuarantineActor { actor, .. }
             | Command::DeleteActor { actor } => Self::Namespace(actor.namespace.clone()),
+            Command::Use { uses } => match uses.first() {
+                Some(first) => Self::Namespace(first.actor.namespace.clone()),
+                None => Self::House,
+            },
             Command::DrainWorker { worker } => Self::Namespace(worker.pool.namespace.clone()),
             // A node's processes must not push its own heartbeats away.
             Command::Report { report: Report::BindProcess { class, .. }, .. } => {

@@ -83,6 +83,8 @@ pub struct Answered {
     pub answer: Answer,
     /// Index of the last entry recorded by then.
     pub index: u64,
+    /// When, by the journal's clock.
+    pub at: Timestamp,
     /// Orders that this request caused: [`Directive::X509`], [`Directive::Jwt`] and [`Directive::NodeSvid`] only.
     pub orders: Vec<Directive>,
 }
@@ -291,7 +293,7 @@ impl Registry {
             }
             draft.turn.entries.push(entry);
         }
-        Ok(Answered { answer: decision.answer, index: self.state.last_index, orders })
+        Ok(Answered { answer: decision.answer, index: self.state.last_index, at: now, orders })
     }
 
     fn read_all(&mut self) -> Result<Vec<Vec<u8>>, CellError> {

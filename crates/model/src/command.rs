@@ -6,7 +6,7 @@ use crate::budget::Taken;
 use crate::caller::Caller;
 use crate::class::ClassSpec;
 use crate::decided::Decided;
-use crate::delegation::{Grantee, Grantor, Terms};
+use crate::delegation::{Grantee, Grantor, Offer, Terms};
 use crate::guard::GuardSpec;
 use crate::hold::HoldCause;
 use crate::id::{
@@ -196,7 +196,7 @@ pub enum Command {
         /// To whom.
         to: Grantee,
         /// What, when and how often.
-        terms: Terms,
+        offer: Offer,
     },
     /// Makes a delegation narrower.
     NarrowDelegation {
@@ -216,16 +216,10 @@ pub enum Command {
         /// Why.
         reason: Option<String>,
     },
-    /// Uses what is counted: all of it, or nothing if one of them is used up.
+    /// Records what was decided together and uses what is counted: all of it, or nothing if something is used up.
     Use {
-        /// The actor that uses it.
-        actor: ActorRef,
-        /// The decision that it follows from, if it is to be recorded.
-        decided: Option<Box<Decided>>,
-        /// Delegations whose uses are counted.
-        delegations: Vec<DelegationId>,
-        /// Budgets, and how much of each is not to be exceeded.
-        budgets: Vec<Take>,
+        /// What came of each decision.
+        uses: Vec<Use>,
     },
     /// Records what a node decided about its own actors.
     RecordDecisions {
@@ -325,6 +319,19 @@ pub enum Command {
     Expire,
     /// Binds the first waiting actor for which a worker is free.
     Schedule,
+}
+
+/// What comes of a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Use {
+    /// The actor that it is about.
+    pub actor: ActorRef,
+    /// The decision, if it is to be recorded.
+    pub decided: Option<Box<Decided>>,
+    /// Delegations of which a use is taken.
+    pub delegations: Vec<DelegationId>,
+    /// Budgets, and how much of each is not to be exceeded.
+    pub budgets: Vec<Take>,
 }
 
 /// What is to be taken from a budget.

@@ -101,16 +101,14 @@ fn decide_anew(state: &State, command: &Command, moment: Moment) -> Result<Decis
         Command::DrainWorker { worker } => node::drain(state, worker),
         Command::Report { node, session, report } => binding::report(state, node, *session, report, moment),
         Command::SpawnActor { .. } => lineage::spawn(state, command, moment),
-        Command::GrantDelegation { by, to, terms } => delegation::grant(state, by, to, terms, moment),
+        Command::GrantDelegation { by, to, offer } => delegation::grant(state, by, to, offer, moment),
         Command::NarrowDelegation { delegation, of, terms } => {
             delegation::narrow(state, delegation, of.as_ref(), terms, now)
         }
         Command::RevokeDelegation { delegation, of, reason } => {
             delegation::revoke(state, delegation, of.as_ref(), reason.as_ref(), now)
         }
-        Command::Use { actor, decided, delegations, budgets } => {
-            delegation::take(state, (actor, decided.as_deref()), delegations, budgets, now)
-        }
+        Command::Use { uses } => delegation::take(state, uses, now),
         Command::RecordDecisions { node, decided } => delegation::record(state, node, decided),
         Command::CreateActor { class, id, labels } => actor::create(state, class, id.as_ref(), labels, moment),
         Command::ResumeActor { actor, worker, wait_ms } => {

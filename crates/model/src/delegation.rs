@@ -104,6 +104,23 @@ pub struct Terms {
     pub uses: Option<u64>,
 }
 
+/// What somebody wants to delegate. Its times count from the grant, so that a request which is made again says the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Offer {
+    /// What is allowed.
+    pub allow: Vec<Permission>,
+    /// Only to actors that act in this session of the user.
+    pub session: Option<String>,
+    /// What for, in the grantor's words.
+    pub purpose: String,
+    /// Not before; as soon as it is granted if missing.
+    pub not_before: Option<Timestamp>,
+    /// How long it lasts from then on, in milliseconds.
+    pub lasts_ms: u64,
+    /// How often it may be used; as often as wanted if missing.
+    pub uses: Option<u64>,
+}
+
 /// How a delegation was revoked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode, JsonSchema)]
 pub struct Revoked {
@@ -156,6 +173,23 @@ impl Delegation {
     /// Whether it can never count again.
     pub fn is_over(&self, now: Timestamp) -> bool {
         matches!(self.lapse(now), Some(Lapse::Revoked | Lapse::Expired | Lapse::UsedUp))
+    }
+}
+
+impl Offer {
+    /// What is delegated if it is granted now.
+    pub fn terms(&self, now: Timestamp) -> Terms {
+        let Self { allow, session, purpose, not_before, lasts_ms, uses } = self.clone();
+        let not_before = not_before.unwrap_or(now);
+        Terms { allow, session, purpose, not_before, expires_at: not_before.plus_ms(lasts_ms), uses }
+    }
+}
+
+impl From<Terms> for Offer {
+    fn from(terms: Terms) -> Self {
+        let Terms { allow, session, purpose, not_before, expires_at, uses } = terms;
+        let lasts_ms = expires_at.ms_since(not_before);
+        Self { allow, session, purpose, not_before: Some(not_before), lasts_ms, uses }
     }
 }
 

@@ -20,14 +20,15 @@ pub struct Delegations {
     all: OrdMap<DelegationId, Packed>,
     #[serde(deserialize_with = "cautious::set")]
     by: OrdSet<(Half, DelegationId)>,
+    /// By whom and to whom: however many delegate to a class, what one of them did is found at once.
     #[serde(deserialize_with = "cautious::set")]
-    to: OrdSet<(Half, DelegationId)>,
+    between: OrdSet<(Half, DelegationId)>,
     /// When each is over, at the latest.
     #[serde(deserialize_with = "cautious::set")]
     ends: OrdSet<(Timestamp, DelegationId)>,
 }
 
-/// The first half of the SHA-256 of a grantor or grantee.
+/// The first half of the SHA-256 of a grantor, or of a grantor and a grantee.
 type Half = [u8; 16];
 
 /// The bytes of a delegation.
@@ -65,9 +66,14 @@ impl Delegations {
         self.indexed(&self.by, half(grantor)).filter(move |found| found.by == *grantor)
     }
 
-    /// Those that are to somebody, oldest first.
-    pub fn granted_to<'a>(&'a self, grantee: &'a Grantee) -> impl Iterator<Item = Delegation> + 'a {
-        self.indexed(&self.to, half(grantee)).filter(move |found| found.to == *grantee)
+    /// Those that somebody granted to somebody, oldest first.
+    pub fn between<'a>(
+        &'a self,
+        grantor: &'a Grantor,
+        grantee: &'a Grantee,
+    ) -> impl Iterator<Item = Delegation> + 'a {
+        let all = self.indexed(&self.between, half(&(grantor, grantee)));
+        all.filter(move |found| found.by == *grantor && found.to == *grantee)
     }
 
     fn indexed<'a>(
@@ -89,7 +95,7 @@ impl Delegations {
         let id = delegation.id;
         self.ends.insert((delegation.ends_at(), id));
         self.by.insert((half(&delegation.by), id));
-        self.to.insert((half(&delegation.to), id));
+        self.between.insert((half(&(&delegation.by, &delegation.to)), id));
         self.all.insert(id, packed);
     }
 
@@ -104,12 +110,12 @@ impl Delegations {
         let delegation = self.all.remove(id)?.unpack()?;
         self.ends.remove(&(delegation.ends_at(), *id));
         self.by.remove(&(half(&delegation.by), *id));
-        self.to.remove(&(half(&delegation.to), *id));
+        self.between.remove(&(half(&(&delegation.by, &delegation.to)), *id));
         Some(delegation)
     }
 }
 
-/// What stands for a grantor or grantee in an index.
+/// What stands for them in an index.
 fn half(of: &impl Serialize) -> Half {
     // What these types say can always be written.
     Digest::of(&postcard::to_stdvec(of).unwrap_or_default()).half()

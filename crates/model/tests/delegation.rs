@@ -3,9 +3,10 @@
 use crate::permission::permission;
 use crate::world::{World, actor, apply_class, spec};
 use credence_model::budget::Taken;
+use credence_model::caller::Caller;
 use credence_model::class::ClassSpec;
-use credence_model::command::{Answer, Command, Take};
-use credence_model::delegation::{Delegation, Grantee, Grantor, Lapse, PER_GRANTOR_MAX, REMEMBERED_SECS, Terms};
+use credence_model::command::{Answer, Command, Request, Take, Use};
+use credence_model::delegation::{Delegation, Grantee, Grantor, Lapse, Offer, PER_GRANTOR_MAX, REMEMBERED_SECS, Terms};
 use credence_model::id::{ClassRef, DelegationId, Digest};
 use credence_model::label::Labels;
 use credence_model::lineage::Lineage;
@@ -49,10 +50,14 @@ fn spawn(world: &mut World, id: &str, lineage: Lineage) -> Result<Answer, Refusa
 }
 
 fn grant(world: &mut World, by: Grantor, to: Grantee, terms: Terms) -> Result<DelegationId, Refusal> {
-    match world.run(Command::GrantDelegation { by, to, terms })? {
+    match world.run(Command::GrantDelegation { by, to, offer: terms.into() })? {
         Answer::Delegation { delegation, changed: true } => Ok(delegation),
         other => unreachable!("{other:?}"),
     }
+}
+
+fn uses(by: &str, delegations: &[DelegationId], budgets: Vec<Take>) -> Use {
+    Use { actor: actor(by), decided: None, delegations: delegations.to_vec(), budgets }
 }
 
 fn found(world: &World, id: &DelegationId) -> Delegation {
@@ -87,7 +92,7 @@ fn a_user_delegates_to_actors_that_act_for_it_and_to_no_other() {
     assert_eq!(grant(&mut world, by("ada"), to("ada-1"), terms).unwrap_err().kind, Kind::Conflict);
     let by_ada = by("ada");
     assert_eq!(world.state.delegations.granted_by(&by_ada).count(), 2);
-    assert_eq!(world.state.delegations.granted_to(&Grantee::Class(class())).count(), 1);
+    assert_eq!(world.state.delegations.between(&by_ada, &Grantee::Class(class())).count(), 1);
 }
 
 #[test]
@@ -162,7 +167,7 @@ fn a_delegation_counts_in_its_time_and_as_often_as_it_says_and_is_forgotten_long
     let later = Terms { not_before: world.now.plus_secs(10), uses: Some(2), ..terms(&world) };
     let id = grant(&mut world, by("ada"), Grantee::Class(class()), later).unwrap();
     let take = |world: &mut World| {
-        world.run(Command::Use { actor: actor("ada-1"), decided: None, delegations: vec![id], budgets: Vec::new() })
+        world.run(Command::Use { uses: vec![uses("ada-1", &[id], Vec::new())] })
     };
     assert_eq!(found(&world, &id).lapse(world.now), Some(Lapse::Early));
     assert!(take(&mut world).unwrap_err().message.ends_with("it has not begun"));
@@ -195,9 +200,8 @@ fn a_budget_is_exact_and_begins_anew_with_its_period() {
     let mut take = |amount, since_secs| {
         let taken = Taken { budget, since_secs, amount, of: None };
         let budgets = vec![Take { taken, most: 100 }];
-        world
-            .run(Command::Use { actor: actor("ada-1"), decided: None, delegations: Vec::new(), budgets })
-            .map_err(|refusal| refusal.kind)
+        let used = world.run(Command::Use { uses: vec![uses("ada-1", &[], budgets)] });
+        used.map_err(|refusal| refusal.kind)
     };
     take(60, 0).unwrap();
     assert_eq!(take(41, 0), Err(Kind::Denied));
@@ -220,11 +224,9 @@ fn who_ended_since_it_was_decided_uses_nothing_up() {
         let mut world = world();
         world.create("child");
         let taken = |of| Taken { budget: Digest::of(b"budget"), since_secs: 0, amount: 1, of };
-        let take = |by: &str, of| Command::Use {
-            actor: actor(by),
-            decided: None,
-            delegations: Vec::new(),
-            budgets: vec![Take { taken: taken(of), most: 9 }],
+        let take = |by: &str, of| {
+            let budgets = vec![Take { taken: taken(of), most: 9 }];
+            Command::Use { uses: vec![uses(by, &[], budgets)] }
         };
         world.ok(take("ada-1", None));
         world.ok(take("child", Some(actor("ada-1"))));
@@ -240,10 +242,52 @@ fn of_several_things_that_are_counted_all_are_taken_or_none() {
     let (many, one) = (terms(&world), Terms { uses: Some(1), ..terms(&world) });
     let many = grant(&mut world, by("ada"), Grantee::Class(class()), Terms { uses: Some(9), ..many }).unwrap();
     let one = grant(&mut world, by("ada"), Grantee::Class(class()), one).unwrap();
-    let both = Command::Use { actor: actor("ada-1"), decided: None, delegations: vec![many, one], budgets: Vec::new() };
+    let both = Command::Use { uses: vec![uses("ada-1", &[many, one], Vec::new())] };
     world.ok(both.clone());
     assert_eq!(world.run(both).unwrap_err().kind, Kind::Denied);
     assert_eq!((found(&world, &many).used, found(&world, &one).used), (1, 1));
+}
+
+#[test]
+fn of_several_decisions_that_are_recorded_together_all_find_what_they_use_or_none() {
+    let mut world = world();
+    let terms = Terms { uses: Some(3), ..terms(&world) };
+    let id = grant(&mut world, by("ada"), Grantee::Class(class()), terms).unwrap();
+    let budget = Digest::of(b"budget");
+    let take = |amount| Take { taken: Taken { budget, since_secs: 0, amount, of: None }, most: 100 };
+    let of = |amounts: &[i64]| Command::Use {
+        uses: amounts.iter().map(|amount| uses("ada-1", &[id], vec![take(*amount)])).collect(),
+    };
+    let left = |world: &World| {
+        let taken = world.state.budgets.taken(&actor("ada-1"), budget, 0).ten_thousandths();
+        (found(world, &id).used, taken)
+    };
+    assert_eq!(world.run(of(&[60, 41])).unwrap_err().kind, Kind::Denied, "together they take too much of the budget");
+    assert_eq!(world.run(of(&[1, 1, 1, 1])).unwrap_err().kind, Kind::Denied, "together they use it too often");
+    assert_eq!(left(&world), (0, 0));
+    world.ok(of(&[60, 40]));
+    assert_eq!(left(&world), (2, 100));
+    assert_eq!(world.run(of(&[0, 0])).unwrap_err().kind, Kind::Denied, "one use is left");
+    world.ok(of(&[0]));
+    assert_eq!(left(&world), (3, 100));
+}
+
+#[test]
+fn a_delegation_that_is_asked_for_again_later_is_granted_once() {
+    let mut world = world();
+    let offer = Offer { not_before: None, ..terms(&world).into() };
+    let command = Command::GrantDelegation { by: by("ada"), to: Grantee::Class(class()), offer };
+    let caller = Caller::Local { uid: 0 };
+    let request = Request { caller, idempotency_key: Some("key".into()), command: command.clone() };
+    let (granted_at, first) = (world.now, world.request(&request).unwrap());
+    world.pass_ms(1_500);
+    assert_eq!(world.request(&request).unwrap(), first);
+    assert_eq!(world.state.delegations.len(), 1);
+    let Answer::Delegation { delegation, .. } = first else { panic!("{first:?}") };
+    let Terms { not_before, expires_at, .. } = found(&world, &delegation).terms;
+    assert_eq!((not_before, expires_at), (granted_at, granted_at.plus_secs(3600)));
+    let Answer::Delegation { delegation, .. } = world.ok(command) else { panic!("another one") };
+    assert_eq!(found(&world, &delegation).terms.not_before, world.now, "it begins when it is granted");
 }
 
 #[test]
@@ -318,7 +362,7 @@ fn a_copy_has_nothing_of_what_its_original_was_delegated() {
     spawn(&mut world, "copy", Lineage { user: Some(user("bob")), ..copy.clone() }).unwrap();
     let lineage = world.state.lineages.get(&actor("copy")).unwrap();
     assert_eq!((lineage.forked_from.clone(), lineage.user.clone()), (Some(actor("ada-1")), Some(user("bob"))));
-    assert_eq!(world.state.delegations.granted_to(&Grantee::Actor(actor("copy"))).count(), 0);
+    assert_eq!(world.state.delegations.between(&by("ada"), &Grantee::Actor(actor("copy"))).count(), 0);
     assert_eq!(grant(&mut world, by("ada"), Grantee::Actor(actor("copy")), terms).unwrap_err().kind, Kind::Denied);
     world.ok(Command::QuarantineActor { actor: actor("ada-1"), reason: None });
     let evidence = Lineage { user: Some(user("ada")), ..copy };

@@ -5,7 +5,7 @@ use crate::world::{World, actor, apply_class, apply_pool, held, name, spec, work
 use credence_model::actor::Outcome;
 use credence_model::apply::apply;
 use credence_model::budget::Taken;
-use credence_model::command::{Answer, Command, Report, Take};
+use credence_model::command::{Answer, Command, Report, Take, Use};
 use credence_model::delegation::{Grantee, Grantor, Terms};
 use credence_model::event::Entry;
 use credence_model::hold::{HoldCause, Seen};
@@ -202,7 +202,7 @@ fn permit(world: &mut World, step: Step) -> Result<Answer, Refusal> {
             let (not_before, expires_at) = (world.now, world.now.plus_secs(60));
             let (allow, uses) = (vec![up_to(3)], Some(uses.into()));
             let terms = Terms { allow, session: None, purpose: String::new(), not_before, expires_at, uses };
-            Command::GrantDelegation { by: Grantor::User(ada), to, terms }
+            Command::GrantDelegation { by: Grantor::User(ada), to, offer: terms.into() }
         }
         Step::Narrow(which, amount) => {
             let Some((delegation, terms)) = nth(world, which) else { return Ok(Answer::Done {}) };
@@ -216,7 +216,8 @@ fn permit(world: &mut World, step: Step) -> Result<Answer, Refusal> {
             let Some((delegation, _)) = nth(world, which) else { return Ok(Answer::Done {}) };
             let taken = Taken { budget: Digest::of(b"budget"), since_secs: 0, amount: 1, of: None };
             let budgets = vec![Take { taken, most: 3 }];
-            Command::Use { actor: actor(&id(n)), decided: None, delegations: vec![delegation], budgets }
+            let delegations = vec![delegation];
+            Command::Use { uses: vec![Use { actor: actor(&id(n)), decided: None, delegations, budgets }] }
         }
         Step::Permit(amount) => {
             let mut spec = spec();

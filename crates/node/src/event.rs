@@ -13,7 +13,7 @@ use credence_telemetry::span::{Span, Trace};
 use credence_telemetry::trace::TraceContext;
 use credence_wire::node::{FromNode, to_node};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// The hub does not keep up. It never waits for those who wait here.
 pub(crate) static EVENTS: Limit = Limit::new("hub_events", 1024, "events", "whoever has one waits");
@@ -95,6 +95,8 @@ pub(crate) enum Event {
         trace: Trace,
         /// Where the answers go.
         answer: oneshot::Sender<Result<Vec<Answer>, Refusal>>,
+        /// Its turn, which lasts until the control plane has answered.
+        turn: OwnedSemaphorePermit,
     },
     /// Decisions of this node are to be recorded. Without an answer the stream broke.
     Record {

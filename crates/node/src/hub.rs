@@ -97,7 +97,7 @@ pub(crate) struct Hub {
     /// JWT-SVIDs that were asked for, by request.
     mints: HashMap<u64, oneshot::Sender<Result<String, Refusal>>>,
     /// Decisions that were asked for, and decisions that are to be recorded, by request.
-    decisions: HashMap<u64, decide::Decided>,
+    decisions: HashMap<u64, decide::Waiting>,
     records: HashMap<u64, decide::Recorded>,
     /// What owners of resources say, as far as it was told on this stream; nothing before its first part and after the last.
     guards: Option<Vec<Guard>>,
@@ -167,6 +167,7 @@ impl Hub {
     pub(crate) async fn work(mut self, mut events: mpsc::Receiver<Event>) {
         loop {
             let deadline = self.core.next_deadline();
+            let drained = self.parts.workshop.judge.records().drained();
             tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => self.take(event),
@@ -174,6 +175,7 @@ impl Hub {
                 },
                 () = until(self.clock, deadline) => self.step(Input::Tick),
                 () = expired(self.handing.as_ref().map(|handing| handing.by)) => {}
+                () = drained => {}
                 () = expired(self.ends_by) => return tracing::warn!("not everything has ended in time"),
             }
             if self.has_made_way() {
@@ -203,7 +205,9 @@ impl Hub {
                 let _ = answer.send(self.holders.values().filter_map(|held| held.reins.chain()).collect());
             }
             Event::Mint { held, audience, trace, answer } => self.mint(held, audience, &trace, answer),
-            Event::Decide { asker, inquiries, trace, answer } => self.decide(asker, inquiries, &trace, answer),
+            Event::Decide { asker, inquiries, trace, answer, turn } => {
+                self.decide(asker, inquiries, &trace, decide::Waiting { answer, _turn: turn });
+            }
             Event::Record { batch, answer } => self.record(&batch, answer),
             Event::Run(run) => self.run(run),
             Event::HandOver(answer) => self.make_way(answer),

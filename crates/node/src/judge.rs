@@ -20,10 +20,12 @@ use credence_model::guards::Guards;
 use credence_model::id::{DecisionId, ID_ENTROPY_BYTES};
 use credence_model::permission::decimal::Decimal;
 use credence_model::refusal::{Kind, Refusal};
+use credence_policy::asked::Asked;
 use credence_policy::brief::Brief;
-use credence_policy::decision::{self, Decision};
+use credence_policy::decision;
 use credence_policy::inquiry::{Answer, INQUIRIES_MAX, Inquiry, Wish, may_not_decide};
 use credence_policy::judged::Judged;
+use credence_policy::together::{Considered, Outcome, Together};
 use credence_telemetry::limit::Limit;
 use credence_telemetry::span::{SpanKind, Trace, Tracer};
 use credence_telemetry::trace::TraceContext;
@@ -34,7 +36,7 @@ pub(crate) use known::{Complete, Known};
 use recorder::{Records, recorder};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// Longest wait for a decision of the control plane, in milliseconds.
@@ -42,6 +44,12 @@ const DECIDE_MS_MAX: u64 = 5_000;
 /// The control plane does not decide in time.
 pub(crate) static DECIDE_TIME: Limit =
     Limit::new("server_decision_time", DECIDE_MS_MAX, "milliseconds", "refused: unavailable");
+
+/// Most requests of one actor that the control plane decides at once; further ones wait.
+const ASKING_MAX: usize = 128;
+/// An actor asks more of the control plane at once.
+pub(crate) static ASKING: Limit =
+    Limit::new("actor_decisions", ASKING_MAX as u64, "decisions of an actor at the server", "further ones wait");
 
 /// Decides on this node.
 #[derive(Clone)]
@@ -87,16 +95,16 @@ impl Judge {
 
     /// Decides in the name of the actor of this binding.
     pub(crate) fn of(&self, asker: Held) -> Decide {
-        let judge = self.clone();
+        let (judge, turns) = (self.clone(), Arc::new(Semaphore::new(ASKING_MAX)));
         Arc::new(move |inquiries, said| {
-            let judge = judge.clone();
+            let (judge, asker) = (judge.clone(), Asker { held: asker, turns: Arc::clone(&turns) });
             async move { judge.decide(asker, inquiries, said).await }.boxed()
         })
     }
 
     async fn decide(
         &self,
-        asker: Held,
+        asker: Asker,
         inquiries: Vec<Inquiry>,
         said: Option<TraceContext>,
     ) -> Result<Vec<Answer>, Refusal> {
@@ -104,7 +112,7 @@ impl Judge {
             let message = format!("from 1 to {INQUIRIES_MAX} questions are decided at once");
             return Err(Refusal::new(Kind::Limited, message));
         }
-        match self.look(asker, &inquiries)? {
+        match self.look(asker.held, &inquiries)? {
             Looked::Decided(answers) => Ok(answers),
             Looked::Elsewhere(why) => {
                 let mut part = self.tracer.follow(said, "decide", SpanKind::Server);
@@ -124,55 +132,61 @@ impl Judge {
         let unknown = Looked::Elsewhere("the control plane has not told this node what the actor may do");
         let (Some(own), Some(guards)) = (self.known.brief(asker), self.known.guards()) else { return Ok(unknown) };
         let at = At { fresh, guards };
-        let mut judged = Vec::with_capacity(inquiries.len());
-        for Inquiry { subject, wish } in inquiries {
-            let is_known = self.known.is(subject);
-            let Some(brief) = self.known.brief(subject.held).filter(|_| is_known) else { return Ok(unknown) };
+        let mut all = Vec::with_capacity(inquiries.len());
+        for Inquiry { subject, wish, confirms } in inquiries {
+            let Some(brief) = self.known.brief_of(subject) else { return Ok(unknown) };
             if subject.held != asker {
                 may_decide(&own, &brief, &at)?;
             }
-            judged.push((decide(&brief, wish.as_ref(), &at)?, brief));
+            all.push(Considered { outcome: decide(&brief, wish.as_ref(), &at)?, confirms: *confirms });
         }
-        self.settle(judged, fresh.age_ms)
+        self.settle(&Together(all), fresh.age_ms)
     }
 
     /// Answers what was decided, unless something of it is counted or has to be recorded first.
-    fn settle(&self, all: Vec<(Decided, Arc<Brief>)>, age_ms: u64) -> Result<Looked, Refusal> {
-        let is_allowed = all.iter().all(|(decided, _)| decided.decision().allowed);
-        let is_elsewhere = |(decided, _): &(Decided, _)| match decided {
-            Decided::Judged(judged, _) => judged.is_logged() || !judged.decision.using.is_empty(),
-            Decided::Standing(_) => false,
-        };
-        if is_allowed && all.iter().any(is_elsewhere) {
+    fn settle(&self, together: &Together, age_ms: u64) -> Result<Looked, Refusal> {
+        if together.waits_for_record() {
             return Ok(Looked::Elsewhere("what it uses up, or its record, comes first"));
         }
-        // What is allowed beside something that is denied is not done.
-        let recorded = all.iter().filter_map(|(decided, _)| match decided {
-            Decided::Judged(judged, asked) if is_allowed || !judged.decision.allowed => {
-                judged.is_recorded().then(|| judged.told(asked))
-            }
-            Decided::Judged(..) | Decided::Standing(_) => None,
-        });
-        self.records.put(recorded.collect())?;
-        let answer = |(decided, brief): (Decided, Arc<Brief>)| match decided {
-            Decided::Judged(judged, _) => Answer::of(&judged, age_ms),
-            Decided::Standing(decision) => Answer::about(&brief, decision, age_ms),
-        };
-        Ok(Looked::Decided(all.into_iter().map(answer).collect()))
+        let decided = together.uses().into_iter().filter_map(|used| used.decided.map(|decided| *decided));
+        self.records.put(decided.collect())?;
+        Ok(Looked::Decided(together.answers(age_ms)))
     }
 
     /// Asks the hub, which asks the control plane.
-    async fn ask(&self, asker: Held, inquiries: Vec<Inquiry>, trace: Trace) -> Result<Vec<Answer>, Refusal> {
+    async fn ask(&self, asker: Asker, inquiries: Vec<Inquiry>, trace: Trace) -> Result<Vec<Answer>, Refusal> {
         let away = || Refusal::new(Kind::Unavailable, "the node is not connected to the control plane");
         let (answer, answered) = oneshot::channel();
-        self.events.send(Event::Decide { asker, inquiries, trace, answer }).await.map_err(|_| away())?;
-        match tokio::time::timeout(Duration::from_millis(DECIDE_MS_MAX), answered).await {
-            Ok(answered) => answered.unwrap_or_else(|_| Err(away())),
+        let asked = async {
+            let turn = asker.turn().await.ok_or_else(away)?;
+            let event = Event::Decide { asker: asker.held, inquiries, trace, answer, turn };
+            self.events.send(event).await.map_err(|_| away())?;
+            answered.await.unwrap_or_else(|_| Err(away()))
+        };
+        match tokio::time::timeout(Duration::from_millis(DECIDE_MS_MAX), asked).await {
+            Ok(answers) => answers,
             Err(_) => {
                 DECIDE_TIME.hit();
                 Err(Refusal::new(Kind::Unavailable, "the control plane did not decide in time"))
             }
         }
+    }
+}
+
+/// An actor that asks.
+struct Asker {
+    held: Held,
+    /// Its ways to the control plane that are free.
+    turns: Arc<Semaphore>,
+}
+
+impl Asker {
+    /// Its turn is over when the control plane has answered, and not before: whoever asks and goes away takes as much.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        if self.turns.available_permits() == 0 {
+            ASKING.hit();
+        }
+        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 }
 
@@ -182,36 +196,27 @@ struct At {
     guards: Guards,
 }
 
-/// What was decided about one inquiry.
-enum Decided {
-    Judged(Box<Judged>, Box<credence_policy::asked::Asked>),
-    Standing(Decision),
-}
-
-impl Decided {
-    fn decision(&self) -> &Decision {
-        match self {
-            Self::Judged(judged, _) => &judged.decision,
-            Self::Standing(decision) => decision,
-        }
-    }
-}
-
 /// What is counted is not known here: nothing was used up, and whatever would be is decided elsewhere.
-fn decide(brief: &Arc<Brief>, wish: Option<&Wish>, At { fresh, guards }: &At) -> Result<Decided, Refusal> {
-    let Some(wish) = wish else { return Ok(Decided::Standing(decision::standing(brief))) };
+fn decide(brief: &Arc<Brief>, wish: Option<&Wish>, at: &At) -> Result<Outcome, Refusal> {
+    let Some(wish) = wish else {
+        return Ok(Outcome::Standing(Arc::clone(brief), Box::new(decision::standing(brief))));
+    };
+    let (judged, asked) = judge(brief, wish, at)?;
+    Ok(Outcome::Judged(Box::new(judged), Box::new(asked)))
+}
+
+fn judge(brief: &Arc<Brief>, wish: &Wish, At { fresh, guards }: &At) -> Result<(Judged, Asked), Refusal> {
     let asked = wish.read(brief.actor.clone())?;
     let decision = decision::decide(brief, &asked.clone().question(fresh.now), guards, &|_, _, _| Decimal::default());
     let mut entropy = [0; ID_ENTROPY_BYTES];
     aws_lc_rs::rand::fill(&mut entropy).map_err(|_| Refusal::new(Kind::Unavailable, "the system has no randomness"))?;
-    let judged = Judged { id: DecisionId::generate(fresh.now, entropy), brief: Arc::clone(brief), decision };
-    Ok(Decided::Judged(Box::new(judged), Box::new(asked)))
+    Ok((Judged { id: DecisionId::generate(fresh.now, entropy), brief: Arc::clone(brief), decision }, asked))
 }
 
 /// Whether the class of who asks lets it ask about that class.
 fn may_decide(asker: &Arc<Brief>, about: &Brief, at: &At) -> Result<(), Refusal> {
-    let decided = decide(asker, Some(&Wish::to_decide(&about.class)), at)?;
-    may_not_decide(&asker.actor, &about.class, decided.decision()).map_or(Ok(()), Err)
+    let (judged, _) = judge(asker, &Wish::to_decide(&about.class), at)?;
+    may_not_decide(&asker.actor, &about.class, &judged.decision).map_or(Ok(()), Err)
 }
 
 /// Why the control plane was asked belongs to why it could not be.

@@ -13,13 +13,14 @@ use credence_telemetry::otlp;
 use tokio::sync::watch;
 
 /// Every limit of this crate that refuses, cuts or holds up.
-static LIMITS: [&Limit; 28] = [
+static LIMITS: [&Limit; 29] = [
     &session::OUTGOING,
     &call::CALLS,
     &hub::TOKENS,
     &hub::PROGRAMS,
     &decide::DECISIONS,
     &judge::DECIDE_TIME,
+    &judge::ASKING,
     &keeper::TOLD,
     &recorder::RECORDS,
     &event::EVENTS,

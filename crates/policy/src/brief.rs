@@ -1,6 +1,7 @@
 //! Everything that a decision about one actor depends on, and nothing of any other actor: what a node holds of its own.
 
 use crate::policies::Policies;
+use crate::together::Ahead;
 use credence_model::actor::{Actor, ActorState};
 use credence_model::class::ClassSpec;
 use credence_model::delegation::{Delegation, Grantee, Grantor};
@@ -104,6 +105,16 @@ impl Brief {
         all
     }
 
+    /// Has what is taken ahead of a decision count as used.
+    pub fn count(&mut self, ahead: &Ahead) {
+        for delegation in &mut self.delegations {
+            delegation.used = delegation.used.saturating_add(ahead.uses(&delegation.id));
+        }
+        if let Some(Ancestor::Known(parent)) = &mut self.parent {
+            parent.count(ahead);
+        }
+    }
+
     /// Gives it the policies that were compiled since.
     pub fn equip(&mut self, compiled: Compiled) {
         self.policies = compiled(&self.digest);
@@ -139,12 +150,11 @@ fn delegations(state: &State, actor: &Actor, lineage: &Lineage) -> Vec<Delegatio
         (None, Some(user)) => Grantor::User(user.clone()),
         (None, None) => return Vec::new(),
     };
-    let is_meant = |delegation: &Delegation| {
-        let is_session = delegation.terms.session.is_none() || delegation.terms.session == lineage.session;
-        // A class that was made anew under the same name is another one.
-        let is_older = state.class_of(actor).is_none_or(|class| delegation.granted_at < class.created_at);
-        delegation.by == by && is_session && !(is_older && matches!(delegation.to, Grantee::Class(_)))
-    };
+    let is_session = |found: &Delegation| found.terms.session.is_none() || found.terms.session == lineage.session;
+    // A class that was made anew under the same name is another one.
+    let class = state.class_of(actor);
+    let is_of_class = |found: &Delegation| class.is_some_and(|class| class.created_at <= found.granted_at);
     let (to, to_class) = (Grantee::Actor(actor.actor.clone()), Grantee::Class(class_ref(actor)));
-    state.delegations.granted_to(&to).chain(state.delegations.granted_to(&to_class)).filter(is_meant).collect()
+    let own = state.delegations.between(&by, &to);
+    own.chain(state.delegations.between(&by, &to_class).filter(is_of_class)).filter(is_session).collect()
 }

@@ -8,7 +8,7 @@ use credence_model::command::Take;
 use credence_model::guards::Guards;
 use credence_model::id::{ActorRef, DelegationId, Digest};
 use credence_model::permission::decimal::Decimal;
-use credence_model::permission::obligation::{Budget, Counted, Obligation};
+use credence_model::permission::obligation::{Budget, Counted, LOG, Obligation, STEP_UP};
 use credence_model::permission::question::{Fact, Question};
 use credence_model::time::Timestamp;
 
@@ -46,7 +46,7 @@ pub type Spent<'a> = &'a dyn Fn(&ActorRef, Digest, u64) -> Decimal;
 
 /// Decides a question about an actor. `guards` are what owners of resources say, of all that could cover this one.
 pub fn decide(brief: &Brief, question: &Question, guards: &Guards, spent: Spent) -> Decision {
-    let mut decision = Decision { allowed: true, layers: Vec::new(), obligations: Vec::new(), using: Using::default() };
+    let mut decision = Decision::begin();
     let (mut of, mut is_caller) = (Some(brief), true);
     while let Some(brief) = of {
         for said in layer::all(brief, question, guards, is_caller) {
@@ -70,7 +70,7 @@ pub fn decide(brief: &Brief, question: &Question, guards: &Guards, spent: Spent)
 
 /// Whether an actor may act at all: nothing of it or of its ancestors is over.
 pub fn standing(brief: &Brief) -> Decision {
-    let mut decision = Decision { allowed: true, layers: Vec::new(), obligations: Vec::new(), using: Using::default() };
+    let mut decision = Decision::begin();
     let mut of = Some(brief);
     while let Some(brief) = of {
         decision.layers.push(layer::standing(brief).verdict);
@@ -81,6 +81,20 @@ pub fn standing(brief: &Brief) -> Decision {
 }
 
 impl Decision {
+    fn begin() -> Self {
+        Self { allowed: true, layers: Vec::new(), obligations: Vec::new(), using: Using::default() }
+    }
+
+    /// Whether a person has to confirm it before it is done.
+    pub fn needs_person(&self) -> bool {
+        self.obligations.iter().any(|duty| duty == STEP_UP)
+    }
+
+    /// Whether it has to be recorded before it is answered.
+    pub fn is_logged(&self) -> bool {
+        self.obligations.iter().any(|duty| duty == LOG)
+    }
+
     /// The actor that spawned it, if there is one; one that was deleted permits nothing.
     fn ancestor<'b>(&mut self, brief: &'b Brief) -> Option<&'b Brief> {
         match &brief.parent {

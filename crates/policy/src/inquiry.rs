@@ -9,6 +9,7 @@ use crate::judged::Judged;
 use crate::verdict::Verdict;
 use credence_model::command::Held;
 use credence_model::id::{ActorRef, ClassRef, DecisionId};
+use credence_model::permission::obligation::STEP_UP;
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub struct Inquiry {
     pub subject: Subject,
     /// What it wants to do; nothing if it is only asked whether it may act at all.
     pub wish: Option<Wish>,
+    /// Whether whoever asks has a person confirm it if that is a duty. If not, what needs that is not done.
+    pub confirms: bool,
 }
 
 /// Who is asked about.
@@ -93,6 +96,11 @@ impl Wish {
 }
 
 impl Answer {
+    /// Whether a person has to confirm it before it is done.
+    pub fn needs_person(&self) -> bool {
+        self.obligations.iter().any(|duty| duty == STEP_UP)
+    }
+
     /// What is answered of a decision.
     pub fn of(judged: &Judged, age_ms: u64) -> Self {
         Self { decision: Some(judged.id), ..Self::about(&judged.brief, judged.decision.clone(), age_ms) }

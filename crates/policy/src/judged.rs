@@ -23,12 +23,7 @@ impl Judged {
     /// Denials always are, and what has to be logged; of others as many as the class says.
     pub fn is_recorded(&self) -> bool {
         let one_in = u128::from(self.brief.spec.permissions.record.allowed_one_in.max(1));
-        !self.decision.allowed || self.is_logged() || self.id.number().is_multiple_of(one_in)
-    }
-
-    /// Whether it has the duty `log`: then it is recorded before it is answered.
-    pub fn is_logged(&self) -> bool {
-        self.decision.obligations.iter().any(|duty| duty == "log")
+        !self.decision.allowed || self.decision.is_logged() || self.id.number().is_multiple_of(one_in)
     }
 
     /// As it is recorded.

@@ -23,4 +23,5 @@ pub mod inquiry;
 pub mod judged;
 mod layer;
 pub mod policies;
+pub mod together;
 pub mod verdict;

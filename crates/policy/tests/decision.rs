@@ -2,7 +2,7 @@
 
 use crate::world::{World, actor, child_of, class, of, permission, permissions, user};
 use credence_model::class::permissions::AttributeType;
-use credence_model::command::Command;
+use credence_model::command::{Command, Use};
 use credence_model::delegation::{Grantee, Grantor, Terms};
 use credence_model::lineage::Lineage;
 use credence_policy::decision::Decision;
@@ -207,9 +207,8 @@ fn uses_are_exact() {
     world.grant(Grantor::User(user("ada")), Grantee::Actor(actor("a")), terms);
     let first = world.submit("a", 1);
     assert!(world.really_submit("a", 1) && world.really_submit("a", 1) && !world.really_submit("a", 1));
-    let late =
-        Command::Use { actor: actor("a"), decided: None, delegations: first.using.delegations, budgets: Vec::new() };
-    world.run(late).expect_err("a decision counts once what it uses is recorded");
+    let late = Use { actor: actor("a"), decided: None, delegations: first.using.delegations, budgets: Vec::new() };
+    world.run(Command::Use { uses: vec![late] }).expect_err("a decision counts once what it uses is recorded");
     let decision = world.submit("a", 1);
     assert!(decision.denials().next().unwrap().why.ends_with("it was used as often as it may be"), "{decision:?}");
 }

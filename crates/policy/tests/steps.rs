@@ -153,15 +153,15 @@ pub(crate) fn take(world: &mut World, step: Step) {
         Step::Withdraw => world.run(Command::WithdrawConsent { class: class(), revision: None }),
         Step::GrantActor(by, n, allow) => {
             let (by, to, terms) = (Grantor::User(user(USERS[by])), Grantee::Actor(named(n)), terms(world, &allow));
-            world.run(Command::GrantDelegation { by, to, terms })
+            world.run(Command::GrantDelegation { by, to, offer: terms.into() })
         }
         Step::GrantClass(by, allow) => {
             let (by, to, terms) = (Grantor::User(user(USERS[by])), Grantee::Class(class()), terms(world, &allow));
-            world.run(Command::GrantDelegation { by, to, terms })
+            world.run(Command::GrantDelegation { by, to, offer: terms.into() })
         }
         Step::GrantChild(parent, n, allow) => {
             let (by, to, terms) = (Grantor::Actor(named(parent)), Grantee::Actor(named(n)), terms(world, &allow));
-            world.run(Command::GrantDelegation { by, to, terms })
+            world.run(Command::GrantDelegation { by, to, offer: terms.into() })
         }
         Step::Narrow(which, allow) => {
             let Some(Delegation { id, terms, .. }) = nth(world, which) else { return };

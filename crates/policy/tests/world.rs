@@ -4,7 +4,7 @@ use credence_model::apply::apply;
 use credence_model::caller::Caller;
 use credence_model::class::ClassSpec;
 use credence_model::class::permissions::Permissions;
-use credence_model::command::{Answer, Command, Request};
+use credence_model::command::{Answer, Command, Request, Use};
 use credence_model::decide::decide;
 use credence_model::delegation::{Grantee, Grantor, Terms};
 use credence_model::event::{Entry, FORMAT};
@@ -125,7 +125,7 @@ impl World {
     }
 
     pub(crate) fn grant(&mut self, by: Grantor, to: Grantee, terms: Terms) -> DelegationId {
-        match self.ok(Command::GrantDelegation { by, to, terms }) {
+        match self.ok(Command::GrantDelegation { by, to, offer: terms.into() }) {
             Answer::Delegation { delegation, .. } => delegation,
             other => unreachable!("{other:?}"),
         }
@@ -160,6 +160,7 @@ impl World {
     pub(crate) fn really_submit(&mut self, id: &str, amount: u32) -> bool {
         let Decision { allowed, using, .. } = self.submit(id, amount);
         let (delegations, budgets) = (using.delegations, using.budgets);
-        allowed && self.run(Command::Use { actor: actor(id), decided: None, delegations, budgets }).is_ok()
+        let used = Use { actor: actor(id), decided: None, delegations, budgets };
+        allowed && self.run(Command::Use { uses: vec![used] }).is_ok()
     }
 }

@@ -2,7 +2,7 @@
 //! lets it decide about (`decide agent/NAMESPACE/CLASS`).
 
 use crate::app::App;
-use crate::judge::may_ask;
+use crate::judge::{may_ask, no_actor};
 use credence_model::caller::Caller;
 use credence_model::id::{ActorRef, ClassRef};
 use credence_model::refusal::{Kind, Refusal};
@@ -44,8 +44,8 @@ impl Asker {
         }
         let name = about.clone();
         let class = app.cell.read(move |state| state.actors.get(&name).map(|found| class_ref(&found))).await?;
-        let unknown = || Refusal::new(Kind::NotFound, format!("there is no actor {about}")).field("subject.id");
-        self.may_ask_of(app, about, &class.ok_or_else(unknown)?).await
+        let class = class.ok_or_else(|| no_actor(about).field("subject.id"))?;
+        self.may_ask_of(app, about, &class).await
     }
 
     /// The same of an actor of this class.

@@ -10,6 +10,7 @@ use credence_model::state::State;
 use credence_model::time::Timestamp;
 use credence_policy::asked::Asked;
 use credence_policy::judged::Judged;
+use credence_policy::together::Ahead;
 
 /// Most entries that are gone through for one question about the past.
 pub const ENTRIES_MAX: u64 = 2_000_000;
@@ -36,8 +37,8 @@ pub(crate) async fn consider_at(app: &App, asked: Asked, at: Timestamp) -> Resul
         return Err(no_past("the control plane was held then, and decided nothing"));
     }
     for _ in 0..TRIES {
-        match look(&state, asked.clone(), &app.policies, at)? {
-            Looked::Decided(brief, decision) => return Ok(Judged { id: decision_id(now)?, brief, decision }),
+        match look(&state, asked.clone(), &app.policies, at, &Ahead::default())? {
+            Looked::Decided((brief, decision)) => return Ok(Judged { id: decision_id(now)?, brief, decision }),
             Looked::Uncompiled(all) => {
                 for (digest, spec) in all {
                     app.policies.compile(digest, spec).await?;

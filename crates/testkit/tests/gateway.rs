@@ -27,7 +27,8 @@ spec:
       - tool expenses/list
       - tool expenses/headers
       - tool expenses/submit when amount <= 500 EUR
-      - tool expenses/delete with step-up
+      - tool expenses/delete with step-up, budget 1 call per life
+      - tool expenses/approve with budget 2 calls per life
 ---
 apiVersion: credence.dev/v1alpha1
 kind: Class
@@ -199,9 +200,11 @@ fn calls_within_the_limits_pass_and_those_beyond_are_denied_with_what_is_missing
     assert_eq!(client.submit(300, "USD")["error"]["code"], -32001);
     // A name that only looks like it.
     assert_eq!(client.call("Submit", json!({ "amount": 1, "currency": "EUR" }))["error"]["code"], -32001);
-    // Nobody here can let a person confirm.
-    let person = client.call("delete", json!({}));
-    assert!(text(&person["error"], "message").contains("a person has to confirm"), "{person}");
+    // Nobody here can let a person confirm: it is not done, and so not used up.
+    for _ in 0..2 {
+        let person = client.call("delete", json!({}));
+        assert!(text(&person["error"], "message").contains("a person has to confirm"), "{person}");
+    }
     assert_eq!(client.submit(500, "EUR")["text"], "submitted 500 EUR", "the connection goes on");
     // A denial is recorded under the id that was told.
     let recorded = recorded(&dev, text(&error["data"], "decision"));
@@ -223,8 +226,21 @@ fn a_batch_passes_only_as_a_whole() {
     assert!(text(&errors[0]["error"], "message").starts_with("not done: "), "{answer}");
     assert!(text(&errors[1]["error"], "message").starts_with("denied: "), "{answer}");
     // The server of this SDK takes no batches, which it says itself: this one has reached it.
+    let has_passed =
+        |answer: &Value| (&answer["status"], &answer["body"]["error"]["code"]) == (&json!(400), &json!(-32602));
     let allowed = client.post(&json!([list, a_call(2, "list", &json!({}))]), json!({}));
-    assert_eq!((&allowed["status"], &allowed["body"]["error"]["code"]), (&json!(400), &json!(-32602)), "{allowed}");
+    assert!(has_passed(&allowed), "{allowed}");
+    // Of what is counted, what is left has to be enough for all of it, and nothing is taken if it is not.
+    let approve = |id| a_call(id, "approve", &json!({}));
+    let with_denied = json!([approve(1), a_call(2, "submit", &json!({ "amount": 600, "currency": "EUR" }))]);
+    assert_eq!(client.post(&with_denied, json!({}))["status"], 403);
+    let three = client.post(&json!([approve(1), approve(2), approve(3)]), json!({}));
+    let messages: Vec<_> = three["body"].as_array().expect("one for each").iter().map(|of| &of["error"]).collect();
+    let is_third = |(nth, error): (usize, &&Value)| text(error, "message").starts_with("denied: 2 of 2 ") == (nth == 2);
+    assert!(messages.iter().enumerate().all(is_third), "{three}");
+    let two = client.post(&json!([approve(1), approve(2)]), json!({}));
+    assert!(has_passed(&two), "{two}");
+    assert_eq!(client.post(&approve(1), json!({}))["status"], 403);
 }
 
 #[test]

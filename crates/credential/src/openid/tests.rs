@@ -147,6 +147,9 @@ fn a_claim_that_is_not_as_it_has_to_be_is_refused() {
         ("iat", Value::Null, "claim iat"),
         ("nbf", json!(now + LEEWAY_SECS + 1), "not valid yet"),
         ("client_id", json!("ada"), "claim sub"),
+        ("azp", json!("ada"), "claim sub"),
+        ("cid", json!("ada"), "claim sub"),
+        ("appid", json!("ada"), "claim sub"),
         ("events", json!({}), "claim events"),
     ] {
         let mut claims = claims();

@@ -18,6 +18,9 @@ const AUDIENCE_BYTES_MAX: usize = 2048;
 /// Header members that would name a key outside the provider's set, or change what the others mean (RFC 7515 §4.1, RFC 7797).
 const REFUSED_IN_HEADER: [&str; 8] = ["jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"];
 
+/// Claims in which providers name the client that got a token (RFC 9068 §2.2, OpenID Connect Core §2, and two of their own).
+const CLIENT: [&str; 4] = ["client_id", "azp", "cid", "appid"];
+
 /// What a token has to say.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'e> {
@@ -136,8 +139,10 @@ fn check_times(claims: &Members, now: Timestamp) -> Result<Timestamp, TokenError
 fn check_claims(claims: &Members, expected: Expected<'_>) -> Result<(), TokenError> {
     let subject = text(claims, "sub", SUBJECT_BYTES_MAX)?;
     // RFC 9068 §5: a client that got a token for itself is no user, whatever it is called.
-    if jose::text(claims, "client_id").map_err(|WrongType| wrong("client_id"))?.is_some_and(|id| id == subject) {
-        return Err(wrong("sub"));
+    for name in CLIENT {
+        if jose::text(claims, name).map_err(|WrongType| wrong(name))?.is_some_and(|id| id == subject) {
+            return Err(wrong("sub"));
+        }
     }
     // OpenID Connect Back-Channel Logout §2.4: a logout token is no proof that somebody is there.
     if claims.contains_key("events") {

@@ -6,16 +6,17 @@ use super::{Decision, Moment, draw, find_actor};
 use crate::actor::ActorState;
 use crate::budget::Taken;
 use crate::class::Class;
-use crate::command::{Answer, REASON_BYTES_MAX, Take};
+use crate::command::{Answer, REASON_BYTES_MAX, Take, Use};
 use crate::decided::{Decided, VERDICTS_MAX, WHY_BYTES_MAX};
 use crate::delegation::{
-    Delegation, Grantee, Grantor, PER_GRANTOR_MAX, REMEMBERED_PER_GRANTOR_MAX, REMEMBERED_SECS, Terms,
+    Delegation, Grantee, Grantor, Offer, PER_GRANTOR_MAX, REMEMBERED_PER_GRANTOR_MAX, REMEMBERED_SECS, Terms,
 };
 use crate::event::{Event, PermissionEvent};
-use crate::id::{ActorRef, DelegationId, NodeName};
+use crate::id::{ActorRef, DelegationId, Digest, NodeName};
 use crate::refusal::{Kind, Refusal};
 use crate::state::{State, class_ref};
 use crate::time::Timestamp;
+use std::collections::BTreeMap;
 
 /// Most that is forgotten at once; the rest follows.
 const FORGOTTEN_MAX: usize = 256;
@@ -24,9 +25,10 @@ pub(super) fn grant(
     state: &State,
     by: &Grantor,
     to: &Grantee,
-    terms: &Terms,
+    offer: &Offer,
     moment: Moment,
 ) -> Result<Decision, Refusal> {
+    let terms = offer.terms(moment.now);
     let class = match to {
         Grantee::Class(class) => {
             if let Grantor::Actor(actor) = by {
@@ -59,7 +61,7 @@ pub(super) fn grant(
         id,
         by: by.clone(),
         to: to.clone(),
-        terms: terms.clone(),
+        terms,
         used: 0,
         granted_at: moment.now,
         revoked: None,
@@ -141,41 +143,67 @@ fn find(state: &State, id: &DelegationId, of: Option<&Grantor>) -> Result<Delega
     found.ok_or_else(|| Refusal::new(Kind::NotFound, format!("there is no delegation {id}")))
 }
 
-/// Uses up what is counted, and records the decision that it follows from. INVARIANT: it is all there, or nothing is taken.
-pub(super) fn take(
-    state: &State,
-    (actor, decided): (&ActorRef, Option<&Decided>),
-    delegations: &[DelegationId],
-    budgets: &[Take],
-    now: Timestamp,
-) -> Result<Decision, Refusal> {
-    let is_allowed = decided.is_some_and(|decided| decided.allowed) || !delegations.is_empty() || !budgets.is_empty();
-    if is_allowed {
-        check_users(state, actor, budgets)?;
+/// Uses up what is counted, and records the decisions that it follows from. INVARIANT: it is all there, or nothing is taken.
+pub(super) fn take(state: &State, uses: &[Use], now: Timestamp) -> Result<Decision, Refusal> {
+    let mut taken = Uncommitted { state, now, delegations: BTreeMap::new(), budgets: BTreeMap::new() };
+    let mut events = Vec::new();
+    for used in uses {
+        let Use { actor, decided, delegations, budgets } = used;
+        let is_allowed = decided.as_ref().is_some_and(|decided| decided.allowed);
+        if is_allowed || !delegations.is_empty() || !budgets.is_empty() {
+            check_users(state, actor, budgets)?;
+        }
+        delegations.iter().try_for_each(|id| taken.use_delegation(*id))?;
+        budgets.iter().try_for_each(|take| taken.use_budget(actor, take))?;
+        events.extend(decided.as_deref().map(recorded).transpose()?);
+        events.extend(counted(state, used));
     }
-    for id in delegations {
-        let found = find(state, id, None)?;
-        if let Some(lapse) = found.lapse(now) {
+    Ok(Decision::done(events))
+}
+
+/// What the uses before one of the same command take.
+struct Uncommitted<'s> {
+    state: &'s State,
+    now: Timestamp,
+    delegations: BTreeMap<DelegationId, u64>,
+    budgets: BTreeMap<(ActorRef, Digest), i64>,
+}
+
+impl Uncommitted<'_> {
+    fn use_delegation(&mut self, id: DelegationId) -> Result<(), Refusal> {
+        let mut found = find(self.state, &id, None)?;
+        let before = self.delegations.entry(id).or_default();
+        found.used = found.used.saturating_add(*before);
+        if let Some(lapse) = found.lapse(self.now) {
             return Err(Refusal::new(Kind::Denied, format!("delegation {id} counts no more: {lapse}")));
         }
+        *before += 1;
+        Ok(())
     }
-    for Take { taken, most } in budgets {
-        let actor = taken.of.as_ref().unwrap_or(actor);
-        let before = state.budgets.taken(actor, taken.budget, taken.since_secs).ten_thousandths();
-        if before.checked_add(taken.amount).is_none_or(|sum| sum > *most) {
-            return Err(Refusal::new(Kind::Denied, format!("the budget of {actor} is used up")));
+
+    fn use_budget(&mut self, actor: &ActorRef, Take { taken, most }: &Take) -> Result<(), Refusal> {
+        let whose = taken.of.as_ref().unwrap_or(actor);
+        let recorded = self.state.budgets.taken(whose, taken.budget, taken.since_secs).ten_thousandths();
+        let before = self.budgets.entry((whose.clone(), taken.budget)).or_default();
+        // Beside each other in one command they are taken at one moment, and so in one period.
+        let sum = before.checked_add(taken.amount);
+        match sum.filter(|sum| recorded.checked_add(*sum).is_some_and(|all| all <= *most)) {
+            Some(sum) => *before = sum,
+            None => return Err(Refusal::new(Kind::Denied, format!("the budget of {whose} is used up"))),
         }
+        Ok(())
     }
+}
+
+/// What is taken counts in the present period, or in the later one that something was counted in already.
+fn counted(state: &State, Use { actor, delegations, budgets, .. }: &Use) -> Option<Event> {
     let counted = |Take { taken, .. }: &Take| {
         let whose = taken.of.as_ref().unwrap_or(actor);
         Taken { since_secs: state.budgets.period_secs(whose, taken.budget, taken.since_secs), ..taken.clone() }
     };
-    let mut events: Vec<_> = decided.map(recorded).transpose()?.into_iter().collect();
-    if !delegations.is_empty() || !budgets.is_empty() {
-        let (delegations, budgets) = (delegations.to_vec(), budgets.iter().map(counted).collect());
-        events.push(Event::Permission(PermissionEvent::Used { actor: actor.clone(), delegations, budgets }));
-    }
-    Ok(Decision::done(events))
+    let (delegations, budgets) = (delegations.clone(), budgets.iter().map(counted).collect::<Vec<_>>());
+    let is_counted = !delegations.is_empty() || !budgets.is_empty();
+    is_counted.then(|| Event::Permission(PermissionEvent::Used { actor: actor.clone(), delegations, budgets }))
 }
 
 /// Records what a node decided. INVARIANT: it speaks for actors that it holds, or held last; what it says of others is left out.

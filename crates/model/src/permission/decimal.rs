@@ -11,6 +11,9 @@ const SCALE: i64 = 10_000;
 pub struct Decimal(i64);
 
 impl Decimal {
+    /// The largest.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// A whole number. `None` if it is too large.
     pub fn whole(number: i64) -> Option<Self> {
         number.checked_mul(SCALE).map(Self)

@@ -4,6 +4,11 @@ use crate::permission::decimal::Decimal;
 use smol_str::SmolStr;
 use std::fmt;
 
+/// How the duty is written that a person confirms it.
+pub const STEP_UP: &str = "step-up";
+/// How the duty is written that it is recorded.
+pub const LOG: &str = "log";
+
 /// A duty that comes with a permission.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Obligation {
@@ -68,8 +73,8 @@ impl Obligation {
 impl fmt::Display for Obligation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::StepUp => f.write_str("step-up"),
-            Self::Log => f.write_str("log"),
+            Self::StepUp => f.write_str(STEP_UP),
+            Self::Log => f.write_str(LOG),
             Self::Budget(Budget { of, per, most }) => {
                 let (period, _) =
                     Period::ALL.iter().find(|(_, period)| period == per).unwrap_or(&("life", Period::Life));

@@ -3,7 +3,7 @@
 use super::condition::{Attribute, Condition, Constraint, DAY_MINUTES, DAYS, End, Range, WORD_BYTES_MAX};
 use super::contain::conjunction;
 use super::decimal::Decimal;
-use super::obligation::{Budget, Counted, Obligation, Period};
+use super::obligation::{Budget, Counted, LOG, Obligation, Period, STEP_UP};
 use super::target::Target;
 use super::{CONDITIONS_MAX, PERMISSION_BYTES_MAX, Permission};
 use smol_str::SmolStr;
@@ -274,10 +274,10 @@ impl Reader {
     }
 
     fn obligation(&mut self) -> Result<Obligation, Wrong> {
-        if self.takes("step-up") {
+        if self.takes(STEP_UP) {
             return Ok(Obligation::StepUp);
         }
-        if self.takes("log") {
+        if self.takes(LOG) {
             return Ok(Obligation::Log);
         }
         if !self.takes("budget") {

@@ -37,9 +37,6 @@ pub use message::BODY_BYTES_MAX;
 pub(crate) use rpc::BATCH;
 pub use rpc::BATCH_MAX;
 
-/// The duty that somebody behind the gateway has to fulfil.
-const STEP_UP: &str = "step-up";
-
 /// The service of one endpoint.
 pub(super) struct Gatekeeper(pub(super) Arc<Desk>);
 
@@ -102,8 +99,11 @@ async fn judged(
     drop((identity, bundle));
     *wanted = route.ask(&message)?;
     let subject = Subject { spiffe_id: caller.spiffe_id.clone(), held: caller.held() };
-    let inquiries = wanted.iter().map(|wanted| Inquiry { subject: subject.clone(), wish: wanted.wish.clone() });
-    let inquiries: Vec<_> = inquiries.collect();
+    let inquiry = |Wanted { wish, .. }: &Wanted| {
+        let (subject, wish) = (subject.clone(), wish.clone());
+        Inquiry { subject, wish, confirms: route.steps_up }
+    };
+    let inquiries: Vec<_> = wanted.iter().map(inquiry).collect();
     let asked = inquiries.len();
     let answers = desk.decide(inquiries, said).await?;
     if answers.len() != asked || asked == 0 {
@@ -112,8 +112,7 @@ async fn judged(
     if answers.iter().any(|answer| !answer.allowed) {
         return Err(Stop::Denied(answers));
     }
-    let needs_person = |answer: &Answer| answer.obligations.iter().any(|duty| duty == STEP_UP);
-    if !route.steps_up && answers.iter().any(needs_person) {
+    if !route.steps_up && answers.iter().any(Answer::needs_person) {
         return Err(Stop::StepUp(answers));
     }
     Ok((caller, answers))

@@ -16,14 +16,18 @@ use credence_telemetry::limit::Limit;
 use credence_telemetry::span::Trace;
 use credence_wire::node as wire;
 use credence_wire::node::from_node;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// The node's actors ask too much at once.
 pub(crate) static DECISIONS: Limit =
     Limit::new("server_decisions", ASKED_MAX as u64, "decisions asked of the server", "refused: unavailable");
 
-/// Where answers go.
-pub(super) type Decided = oneshot::Sender<Result<Vec<Answer>, Refusal>>;
+/// Somebody waits for answers of the control plane.
+pub(super) struct Waiting {
+    pub(super) answer: oneshot::Sender<Result<Vec<Answer>, Refusal>>,
+    pub(super) _turn: OwnedSemaphorePermit,
+}
+
 pub(super) type Recorded = oneshot::Sender<Result<(), Refusal>>;
 
 impl Hub {
@@ -71,8 +75,7 @@ impl Hub {
         }
     }
 
-    pub(super) fn decide(&mut self, asker: Held, inquiries: Vec<Inquiry>, trace: &Trace, answer: Decided) {
-        self.decisions.retain(|_, waiting| !waiting.is_closed());
+    pub(super) fn decide(&mut self, asker: Held, inquiries: Vec<Inquiry>, trace: &Trace, waiting: Waiting) {
         let request = self.next_request();
         let questions = inquiries.into_iter().map(protocol::question).collect();
         let decide = wire::Decide { request, held: Some(protocol::held(asker)), questions };
@@ -80,9 +83,9 @@ impl Hub {
         let decide = from_node::Message::Decide(decide);
         let asked = if has_room { self.send_traced(decide, trace) } else { Err(busy(&DECISIONS)) };
         match asked {
-            Ok(()) => drop(self.decisions.insert(request, answer)),
+            Ok(()) => drop(self.decisions.insert(request, waiting)),
             // Whoever asked may have gone away.
-            Err(refusal) => drop(answer.send(Err(refusal))),
+            Err(refusal) => drop(waiting.answer.send(Err(refusal))),
         }
     }
 
@@ -96,7 +99,7 @@ impl Hub {
             }),
         };
         // Whoever asked may have gone away.
-        let _ = waiting.send(answers);
+        let _ = waiting.answer.send(answers);
     }
 
     pub(super) fn record(&mut self, batch: &Batch, answer: Recorded) {

@@ -53,12 +53,13 @@ impl Hub {
         let Some(handing) = &self.handing else { return false };
         let (is_late, begun) = (handing.by <= Instant::now(), handing.left.as_ref().map(BTreeMap::len));
         match begun {
-            None if self.is_steady() => {
+            None if self.is_steady() && self.has_recorded() => {
                 self.begin_to_leave();
                 self.holders.is_empty() && self.finish()
             }
             None if is_late => {
                 let Some(handing) = self.handing.take() else { return false };
+                self.parts.workshop.judge.records().close(false);
                 // Whoever asked may have gone away.
                 let _ = handing.answer.send(None);
                 false
@@ -69,10 +70,17 @@ impl Hub {
     }
 
     fn is_steady(&self) -> bool {
-        self.parts.workshop.judge.records().left() == 0
-            && self.core.is_steady()
+        self.core.is_steady()
             && self.holders.len() == self.core.len()
             && self.holders.values().all(|held| held.started)
+    }
+
+    /// Whether everything is recorded that was decided here. Nothing is added to it any more: actors that are denied all the time
+    /// would keep the next program waiting, and what they are told last would be lost.
+    fn has_recorded(&self) -> bool {
+        let records = self.parts.workshop.judge.records();
+        records.close(true);
+        records.left() == 0
     }
 
     fn begin_to_leave(&mut self) {

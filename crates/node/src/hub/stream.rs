@@ -309,7 +309,7 @@ impl Hub {
         }
         for (_, decision) in self.decisions.drain() {
             // Whoever asked may have gone away.
-            let _ = decision.send(Err(away()));
+            let _ = decision.answer.send(Err(away()));
         }
         self.records.clear();
         self.renewals.clear();

@@ -1,17 +1,23 @@
 use super::call::CALLS_MAX;
 use super::{ASKED_MAX, Hub};
-use crate::event::{Event, LocalRun, RunNotice, StreamEvent};
+use crate::event::{EVENTS, Event, Events, LocalRun, RunNotice, StreamEvent};
 use crate::fixture::{TOLD_ROOM, TRUST_DOMAIN, held, hits, parts};
+use crate::judge::recorder::recorder;
+use crate::judge::{Judge, Known};
 use credence_attest::process_tree::{TreeRoot, peer_of};
+use credence_model::decided::Decided;
+use credence_model::id::{DecisionId, Digest, ID_ENTROPY_BYTES};
 use credence_model::refusal::{Kind, Refusal};
-use credence_telemetry::span::{Span, Trace};
+use credence_model::time::Timestamp;
+use credence_telemetry::span::{Span, Trace, Tracer};
 use credence_wire::node as wire;
 use credence_wire::node::{FromNode, call, from_node, reply, to_node};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// A hub that was welcomed on a stream with so much room, and what it says there.
 struct Welcomed {
@@ -103,16 +109,75 @@ async fn so_many_tokens_are_asked_of_the_server_at_once_and_whoever_comes_then_i
 async fn so_many_decisions_are_asked_of_the_server_at_once_and_whoever_comes_then_is_to_come_again() {
     let mut node = Welcomed::with_room(2 * ASKED_MAX);
     let before = hits("server_decisions");
-    let mut answers = Vec::new();
+    let (mut answers, turns) = (Vec::new(), Arc::new(Semaphore::new(ASKED_MAX + 1)));
     for _ in 0..=ASKED_MAX {
         let (answer, answered) = oneshot::channel();
-        node.hub.take(Event::Decide { asker: held(1), inquiries: Vec::new(), trace: Trace::default(), answer });
+        let turn = Arc::clone(&turns).try_acquire_owned().expect("a turn");
+        node.hub.take(Event::Decide { asker: held(1), inquiries: Vec::new(), trace: Trace::default(), answer, turn });
         answers.push(answered);
     }
     let last = answers.pop().expect("one").await.expect("it was answered");
     assert!(last.as_ref().is_err_and(is_for_later), "{last:?}");
     assert!(answers.iter_mut().all(|answer| answer.try_recv().is_err()), "the others wait");
     assert!(hits("server_decisions") > before);
+}
+
+#[tokio::test]
+async fn whoever_asks_and_goes_away_has_its_turn_until_the_server_has_answered() {
+    let (mut node, turns) = (Welcomed::with_room(8), Arc::new(Semaphore::new(2)));
+    for _ in 0..2 {
+        let (answer, turn) = (oneshot::channel().0, Arc::clone(&turns).try_acquire_owned().expect("a turn"));
+        node.hub.take(Event::Decide { asker: held(1), inquiries: Vec::new(), trace: Trace::default(), answer, turn });
+    }
+    assert_eq!(turns.available_permits(), 0);
+    let is_decide = |said| if let from_node::Message::Decide(decide) = said { Some(decide.request) } else { None };
+    let [first, _] = node.said(is_decide).try_into().expect("two questions");
+    node.hear(to_node::Message::Decisions(wire::Decisions { request: first, ..wire::Decisions::default() }));
+    assert_eq!(turns.available_permits(), 1, "it was answered");
+    node.hub.take(Event::Stream { stream: 1, event: StreamEvent::Closed });
+    assert_eq!(turns.available_permits(), 2, "it will never be");
+}
+
+fn denied() -> Decided {
+    Decided {
+        id: DecisionId::generate(Timestamp(1), [1; ID_ENTROPY_BYTES]),
+        actor: "finance/a1".parse().expect("an actor"),
+        class: "finance/expense".parse().expect("a class"),
+        revision: 1,
+        action: "call".into(),
+        resource: "tool/a/b".into(),
+        context: Digest([0; 32]),
+        allowed: false,
+        verdicts: Vec::new(),
+        obligations: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_node_makes_way_once_all_is_recorded_that_was_decided_however_many_are_denied_meanwhile() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut parts = parts(dir.path()).0;
+    let (events, mut told) = Events::new(&EVENTS);
+    let connected = watch::Sender::new(true);
+    let (records, recording) = recorder(events.clone(), connected.subscribe());
+    let judge = Judge::new(Arc::new(Known::new(parts.clock)), records.clone(), events, Tracer::default());
+    Arc::get_mut(&mut parts.workshop).expect("nobody else has it").judge = judge;
+    records.put(vec![denied()]).expect("there is room");
+    let mut hub = Hub::new(parts);
+    let (answer, mut left) = oneshot::channel();
+    hub.take(Event::HandOver(answer));
+    assert!(!hub.has_made_way(), "a denial is not recorded");
+    let refused = records.put(vec![denied()]).expect_err("what would have to be recorded is refused");
+    assert!(is_for_later(&refused), "{refused}");
+    let recording = tokio::spawn(recording);
+    let Some(Event::Record { batch, answer }) = told.recv().await else { panic!("a batch") };
+    assert_eq!(batch.len(), 1);
+    let drained = records.drained();
+    answer.send(Ok(())).expect("it is waited for");
+    drained.await;
+    assert!(hub.has_made_way(), "nothing is left");
+    assert!(left.try_recv().is_ok_and(|left| left.is_some()));
+    recording.abort();
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::clock::MonoClock;
 use crate::core::MonoMs;
-use crate::endpoint::Served;
+use crate::endpoint::{Identity, Served};
 use credence_model::command::Held;
 use credence_model::guards::Guards;
 use credence_model::id::BindingId;
@@ -115,23 +115,22 @@ impl Known {
 
     /// What the actor may do that acts in this binding, if it is served here and that is known.
     pub(super) fn brief(&self, held: Held) -> Option<Arc<Brief>> {
+        self.brief_if(held, |_| true)
+    }
+
+    /// The same of a subject, if it is whose identity is served in its binding.
+    pub(super) fn brief_of(&self, Subject { spiffe_id, held }: &Subject) -> Option<Arc<Brief>> {
+        self.brief_if(*held, |identity| identity.spiffe_id == *spiffe_id)
+    }
+
+    fn brief_if(&self, held: Held, is: impl FnOnce(&Identity) -> bool) -> Option<Arc<Brief>> {
         let holdings = self.holdings.read().unwrap_or_else(PoisonError::into_inner);
         let Holding { served, brief } = holdings.get(&held.binding)?;
         let is_live = match &*served.as_ref()?.borrow() {
-            Served::Live { identity, .. } => identity.claims.epoch == held.epoch,
+            Served::Live { identity, .. } => identity.claims.epoch == held.epoch && is(identity),
             Served::Ended => false,
         };
         brief.clone().filter(|_| is_live)
-    }
-
-    /// Whether this is whose identity is served in its binding.
-    pub(super) fn is(&self, subject: &Subject) -> bool {
-        let holdings = self.holdings.read().unwrap_or_else(PoisonError::into_inner);
-        let served = holdings.get(&subject.held.binding).and_then(|holding| holding.served.as_ref());
-        served.is_some_and(|served| match &*served.borrow() {
-            Served::Live { identity, .. } => identity.spiffe_id == subject.spiffe_id,
-            Served::Ended => false,
-        })
     }
 
     fn change(&self, change: impl FnOnce(&mut HashMap<BindingId, Holding>)) {

@@ -29,13 +29,20 @@ const PAUSE_MS_MAX: u64 = 2_000;
 #[derive(Clone)]
 pub(crate) struct Records {
     to: mpsc::Sender<Decided>,
-    /// Those that are not recorded yet.
-    left: watch::Sender<usize>,
+    left: watch::Sender<Left>,
+}
+
+/// What is not recorded yet.
+#[derive(Debug, Clone, Copy, Default)]
+struct Left {
+    decisions: usize,
+    /// Whether nothing is added to it.
+    closed: bool,
 }
 
 impl Records {
     /// Takes all of them, or none if there is no room.
-    pub(super) fn put(&self, decided: Vec<Decided>) -> Result<(), Refusal> {
+    pub(crate) fn put(&self, decided: Vec<Decided>) -> Result<(), Refusal> {
         if decided.is_empty() {
             return Ok(());
         }
@@ -45,21 +52,46 @@ impl Records {
             Refusal::new(Kind::Unavailable, message).retry_after_ms(1_000)
         };
         let room = self.to.try_reserve_many(decided.len()).map_err(full)?;
-        self.left.send_modify(|left| *left += decided.len());
+        // Counted before it is sent, and not at all once nothing is left and the next program begins.
+        let counted = self.left.send_if_modified(|left| {
+            left.decisions += if left.closed { 0 } else { decided.len() };
+            !left.closed
+        });
+        if !counted {
+            let message = "the node makes way for another program, and nothing more is recorded here";
+            return Err(Refusal::new(Kind::Unavailable, message).retry_after_ms(100));
+        }
         room.zip(decided).for_each(|(room, decided)| room.send(decided));
         Ok(())
     }
 
     /// How many are not recorded yet.
     pub(crate) fn left(&self) -> usize {
-        *self.left.borrow()
+        self.left.borrow().decisions
+    }
+
+    /// Waits until the last that is left now is recorded; without end if nothing is left.
+    pub(crate) fn drained(&self) -> impl Future<Output = ()> + use<> {
+        let (mut left, is_left) = (self.left.subscribe(), self.left() > 0);
+        async move {
+            // The sender is as old as whoever waits.
+            let drained = is_left && left.wait_for(|left| left.decisions == 0).await.is_ok();
+            if !drained {
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// From now on, or not any more, what has to be recorded is refused: so what is left becomes less.
+    pub(crate) fn close(&self, closed: bool) {
+        self.left.send_modify(|left| left.closed = closed);
     }
 }
 
 /// Both ends of a recorder: where decisions go, and its work.
 pub(crate) fn recorder(events: Events, connected: watch::Receiver<bool>) -> (Records, impl Future<Output = ()> + Send) {
     let (to, decided) = mpsc::channel(RECORDS_MAX);
-    let left = watch::Sender::new(0);
+    let left = watch::Sender::new(Left::default());
     (Records { to, left: left.clone() }, record(events, connected, decided, left))
 }
 
@@ -67,7 +99,7 @@ async fn record(
     events: Events,
     mut connected: watch::Receiver<bool>,
     mut decided: mpsc::Receiver<Decided>,
-    left: watch::Sender<usize>,
+    left: watch::Sender<Left>,
 ) {
     let mut some = Vec::new();
     while decided.recv_many(&mut some, BATCH_MAX).await > 0 {
@@ -85,7 +117,7 @@ async fn record(
                 Some(Err(refusal)) => tracing::error!(%refusal, "a decision of this node is not recorded"),
                 Some(Ok(())) => {}
             }
-            left.send_modify(|left| *left = left.saturating_sub(batch.len()));
+            left.send_modify(|left| left.decisions = left.decisions.saturating_sub(batch.len()));
         }
         some.clear();
     }

@@ -1,5 +1,5 @@
 use super::recorder::{RECORDS, recorder};
-use super::{Complete, Judge, Known};
+use super::{ASKING, Complete, Judge, Known};
 use crate::clock::{MonoClock, wall};
 use crate::endpoint::Decide;
 use crate::event::{EVENTS, Event, Events};
@@ -15,9 +15,11 @@ use credence_model::spiffe_id::SpiffeId;
 use credence_policy::brief::Brief;
 use credence_policy::inquiry::{Answer, Inquiry, Subject, Wish};
 use credence_telemetry::span::Tracer;
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
+use tokio::task::unconstrained;
 
 /// A node that holds two actors, of whom it was told what their class allows them.
 struct Bench {
@@ -87,7 +89,7 @@ fn about(held: Held, tool: &str, context: Value) -> Inquiry {
     let spiffe_id = format!("spiffe://{TRUST_DOMAIN}/ns/finance/agent/expense/actor/a1");
     let subject = Subject { spiffe_id: SpiffeId::parse(&spiffe_id).expect("a SPIFFE ID"), held };
     let wish = Wish { action: "call".into(), kind: "tool".into(), id: tool.into(), properties: Value::Null, context };
-    Inquiry { subject, wish: Some(wish) }
+    Inquiry { subject, wish: Some(wish), confirms: false }
 }
 
 fn own(tool: &str) -> Inquiry {
@@ -175,6 +177,29 @@ async fn what_has_to_be_recorded_is_not_answered_when_there_is_no_room_for_it() 
     let refused = bench.ask(vec![own("expenses/other")]).await.expect_err("there is none");
     assert_eq!(refused.kind, Kind::Unavailable);
     assert!(hits("decisions_to_record") > before);
+}
+
+#[tokio::test]
+async fn of_too_many_questions_of_an_actor_the_further_ones_wait_even_if_nobody_waits_for_those_before() {
+    let mut bench = Bench::new(&["tool expenses/list"]);
+    let before = hits("actor_decisions");
+    let (mine, other) = (bench.decide(), bench.judge.of(held(OTHER)));
+    // As soon as it is polled it goes as far as it can.
+    let ask = |of: &Decide| unconstrained(of(vec![own("expenses/list")], None));
+    let mut asked = Vec::new();
+    for _ in 0..ASKING.value {
+        let gone_away = ask(&mine).now_or_never();
+        assert!(gone_away.is_none());
+        asked.push(bench.happening.try_recv().expect("the server is asked"));
+    }
+    let (mut further, mut others) = (ask(&mine), ask(&other));
+    assert!((&mut further).now_or_never().is_none());
+    assert!(bench.happening.try_recv().is_err() && hits("actor_decisions") > before, "it waits");
+    assert!((&mut others).now_or_never().is_none());
+    assert!(bench.happening.try_recv().is_ok(), "another actor does not");
+    asked.pop();
+    assert!((&mut further).now_or_never().is_none());
+    assert!(bench.happening.try_recv().is_ok(), "one was answered");
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use crate::route::{Ask, Nothing, Route, route};
 use crate::who::Who;
 use credence_model::caller::Caller;
 use credence_model::command::{Answer, Command};
-use credence_model::delegation::{Delegation, Grantee, Grantor, Lapse, Terms};
+use credence_model::delegation::{Delegation, Grantee, Grantor, Lapse, Offer, Terms};
 use credence_model::id::{ActorId, ActorRef, ClassName, ClassRef, DelegationId, Namespace};
 use credence_model::label::Labels;
 use credence_model::lineage::Lineage;
@@ -216,10 +216,9 @@ async fn grant(ask: Ask<Nothing, GrantBody>) -> Result<DelegationView, Refusal> 
         ask.body.clone();
     let allow = with_details(allow, &authorization_details)?;
     let user = grantor(&ask, user)?;
-    let not_before = not_before.unwrap_or_else(|| ask.app.clock.now());
-    let expires_at = not_before.plus_secs(ttl_secs.unwrap_or(TTL_SECS_DEFAULT));
-    let terms = Terms { allow, session, purpose, not_before, expires_at, uses };
-    granted(&ask, Command::GrantDelegation { by: Grantor::User(user), to, terms }).await
+    let lasts_ms = ttl_secs.unwrap_or(TTL_SECS_DEFAULT).saturating_mul(1000);
+    let offer = Offer { allow, session, purpose, not_before, lasts_ms, uses };
+    granted(&ask, Command::GrantDelegation { by: Grantor::User(user), to, offer }).await
 }
 
 async fn read(ask: Ask) -> Result<DelegationView, Refusal> {
@@ -260,20 +259,20 @@ async fn spawn(ask: Ask<Nothing, SpawnBody>) -> Result<ActorView, Refusal> {
         let message = format!("actor {parent} spawns in its own namespace");
         return Err(Refusal::new(Kind::Denied, message).field("namespace"));
     }
-    let not_before = ask.app.clock.now();
-    let expires_at = not_before.plus_secs(ttl_secs.unwrap_or(TTL_SECS_DEFAULT));
-    let terms = Terms { allow, session: None, purpose, not_before, expires_at, uses: None };
-    let terms = Some(terms).filter(|terms| !terms.allow.is_empty());
+    let lasts_ms = ttl_secs.unwrap_or(TTL_SECS_DEFAULT).saturating_mul(1000);
+    let offer = Offer { allow, session: None, purpose, not_before: None, lasts_ms, uses: None };
+    let offer = Some(offer).filter(|offer| !offer.allow.is_empty());
     // What could not be delegated leaves no child behind.
-    terms.iter().try_for_each(|terms| terms.validate(not_before, u64::MAX / 1000))?;
+    let now = ask.app.clock.now();
+    offer.iter().try_for_each(|offer| offer.terms(now).validate(now, u64::MAX / 1000))?;
     may_spawn(&ask, &parent, &class).await?;
     let lineage = Lineage { parent: Some(parent.clone()), ..Lineage::default() };
     let child = match ask.submit(Command::SpawnActor { class, id, labels, lineage }).await?.answer {
         Answer::Actor { actor, .. } => actor,
         _ => return Err(Refusal::new(Kind::Bug, "spawning an actor was answered with something else")),
     };
-    if let Some(terms) = terms {
-        pass_on(&ask, parent, &child, terms).await?;
+    if let Some(offer) = offer {
+        pass_on(&ask, parent, &child, offer).await?;
     }
     super::actor::find(&ask.app, child).await
 }
@@ -283,15 +282,15 @@ async fn pass_on(
     ask: &Ask<Nothing, SpawnBody>,
     parent: ActorRef,
     child: &ActorRef,
-    terms: Terms,
+    offer: Offer,
 ) -> Result<(), Refusal> {
     let (by, to) = (Grantor::Actor(parent.clone()), Grantee::Actor(child.clone()));
-    let given = to.clone();
-    if ask.app.cell.read(move |state| state.delegations.granted_to(&given).next().is_some()).await? {
+    let (giver, given) = (by.clone(), to.clone());
+    if ask.app.cell.read(move |state| state.delegations.between(&giver, &given).next().is_some()).await? {
         return Ok(());
     }
     let caller = ask.caller.clone().unwrap_or(Caller::System);
-    ask.app.submit(caller, Command::GrantDelegation { by, to, terms }).await.map(drop)
+    ask.app.submit(caller, Command::GrantDelegation { by, to, offer }).await.map(drop)
 }
 
 async fn may_spawn(ask: &Ask<Nothing, SpawnBody>, parent: &ActorRef, class: &ClassRef) -> Result<(), Refusal> {

@@ -171,7 +171,7 @@ impl World {
         let uses = self.random.one_in(2).then(|| self.random.between(1, 3));
         let terms = Terms { allow, session: None, purpose: String::new(), not_before, expires_at, uses };
         self.note("delegated", String::new());
-        self.ask(Command::GrantDelegation { by, to, terms });
+        self.ask(Command::GrantDelegation { by, to, offer: terms.into() });
         Ok(())
     }
 

@@ -594,6 +594,9 @@ pub struct Question {
     pub properties: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "7")]
     pub context: ::prost::alloc::vec::Vec<u8>,
+    /// Whether whoever asks has a person confirm it if that is a duty. If not, what needs that is not done.
+    #[prost(bool, tag = "8")]
+    pub confirms: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Decisions {

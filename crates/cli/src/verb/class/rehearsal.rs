@@ -5,7 +5,7 @@ use credence_manifest::{Manifest, ManifestError, Object};
 use credence_model::apply::apply;
 use credence_model::caller::Caller;
 use credence_model::class::ClassSpec;
-use credence_model::command::{Command, Request};
+use credence_model::command::{Command, Request, Use};
 use credence_model::decide::decide;
 use credence_model::delegation::{Grantee, Grantor, Terms};
 use credence_model::event::{Entry, FORMAT};
@@ -122,7 +122,8 @@ impl Rehearsal {
     pub(super) fn act(&mut self, actor: &ActorRef, question: &Question) -> Result<Decision, Refusal> {
         let decision = self.ask(actor, question)?;
         let (delegations, budgets) = (decision.using.delegations.clone(), decision.using.budgets.clone());
-        self.run(Command::Use { actor: actor.clone(), decided: None, delegations, budgets }, question.at)?;
+        let used = Use { actor: actor.clone(), decided: None, delegations, budgets };
+        self.run(Command::Use { uses: vec![used] }, question.at)?;
         Ok(decision)
     }
 
@@ -168,7 +169,7 @@ fn grant(delegation: &TestDelegation, scene: &Scene) -> Result<Command, Refusal>
     let expires_at = at(expires_at, "expiresAt")?.unwrap_or(not_before.plus_secs(TTL_SECS));
     let (allow, session, uses) = (allow.clone(), session.clone(), *uses);
     let terms = Terms { allow, session, purpose: String::new(), not_before, expires_at, uses };
-    Ok(Command::GrantDelegation { by, to, terms })
+    Ok(Command::GrantDelegation { by, to, offer: terms.into() })
 }
 
 /// A refusal about something that stands at this place of the test. The model writes names with `_`.

@@ -6,7 +6,7 @@
 //! SPEC: COAZ-MCP binding (draft, July 2026): `-32001` for a denial, `-32603` if it could not be decided.
 
 use crate::endpoint::authorization::caller::Caller;
-use crate::endpoint::authorization::{STEP_UP, Stop, Wanted};
+use crate::endpoint::authorization::{Stop, Wanted};
 use crate::endpoint::workload::claims::to_struct;
 use credence_model::refusal::{Kind, Refusal};
 use credence_policy::inquiry::Answer;
@@ -151,7 +151,7 @@ fn of_answer(stop: &Stop, answer: Option<&Answer>) -> (String, Value) {
         return (format!("denied: {reason}"), json!({ "reason": reason }));
     };
     let decision = answer.decision.map(|id| id.to_string());
-    let needs_person = matches!(stop, Stop::StepUp(_)) && answer.obligations.iter().any(|duty| duty == STEP_UP);
+    let needs_person = matches!(stop, Stop::StepUp(_)) && answer.needs_person();
     if answer.allowed && !needs_person {
         let reason = "another call of the batch is denied";
         return (format!("not done: {reason}"), json!({ "decision": decision, "reason": reason }));

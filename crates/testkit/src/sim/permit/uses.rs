@@ -7,7 +7,7 @@ use super::super::ledger::Asked;
 use super::super::server::judge::Judged;
 use super::super::world::World;
 use credence_model::caller::Caller;
-use credence_model::command::Command;
+use credence_model::command::{Command, Use};
 use credence_policy::decision::Using;
 use credence_policy::verdict::Layer;
 
@@ -67,7 +67,7 @@ impl World {
         let decided = Some(Box::new(judged.told()));
         let is_forgotten = self.options.fault == Some(Fault::UsesUncounted);
         let Using { delegations, budgets } = if is_forgotten { Using::default() } else { judged.decision.using };
-        let command = Command::Use { actor, decided, delegations, budgets };
+        let command = Command::Use { uses: vec![Use { actor, decided, delegations, budgets }] };
         self.trace_line(format!("{command:?}"));
         let Some(server) = self.some_server() else { return };
         let local = Caller::Local { uid: 0 };

@@ -80,16 +80,16 @@ async fn answers(
     }
     let asker = judge::holder(app, node, asker).await?;
     let inquiries = questions.into_iter().enumerate().map(inquiry).collect::<Result<_, _>>()?;
-    judge::answer_all(app, &asker, inquiries).await
+    judge::answer_all(app, asker, inquiries).await
 }
 
 fn inquiry((index, question): (usize, wire::Question)) -> Result<Inquiry, Refusal> {
     let at = |field: &str| format!("decide.questions[{index}].{field}");
     let held = convert::held(question.held.as_ref(), &at("held"))?;
     let spiffe_id = SpiffeId::parse(&question.spiffe_id).map_err(|error| convert::malformed(at("spiffe_id"), error))?;
-    let subject = Subject { spiffe_id, held };
+    let (subject, confirms) = (Subject { spiffe_id, held }, question.confirms);
     if question.action.is_empty() {
-        return Ok(Inquiry { subject, wish: None });
+        return Ok(Inquiry { subject, wish: None, confirms });
     }
     let value = |field: &str, bytes: &[u8]| match bytes {
         [] => Ok(Value::Null),
@@ -102,5 +102,5 @@ fn inquiry((index, question): (usize, wire::Question)) -> Result<Inquiry, Refusa
         kind: question.resource_type,
         id: question.resource_id,
     };
-    Ok(Inquiry { subject, wish: Some(wish) })
+    Ok(Inquiry { subject, wish: Some(wish), confirms })
 }

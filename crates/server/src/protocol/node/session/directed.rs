@@ -95,7 +95,8 @@ impl Session {
             After::Heartbeat(number) => Some(to_node::Message::HeartbeatAck(wire::HeartbeatAck {
                 number: *number,
                 mark: Some(self.app.mark()),
-                now_ms: self.app.clock.now().0,
+                // Delegations begin and end by the journal's clock, which this machine's may be behind.
+                now_ms: answered.at.0,
             })),
             After::X509 { binding, spki } => {
                 let x509_svid = self.app.signer.x509(x509_order(&answered)?, spki)?;
