@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts Envoy as the actor in which this runs: credence run --class infra/gateway -- sh examples/envoy/run.sh
-# SERVER_PORT is where the MCP server listens, PORT where the gateway shall (8443), BUNDLE the secret with the bundle (ROOTCA),
+# SERVER_PORT is where the server behind it listens, PORT where the gateway shall (8443), BUNDLE the secret with the bundle (ROOTCA),
 # ENVOY the program (envoy), DIR a directory of its own for its configuration.
 set -eu
 DIR=${DIR:-$(mktemp -d)}

@@ -1,9 +1,11 @@
 //! The cell: a registry on a thread of its own, behind bounded queues.
 //!
 //! The thread takes what is waiting (up to a limit, and fairly: see `intake`), decides and applies each request, records all of it with one
-//! append, answers all, and publishes to the nodes. Reads run between turns, so they see recorded state only.
+//! append, answers all, and publishes to the nodes. Reads run between turns, so they see recorded state only; glances do so wherever
+//! they are asked for.
 
 use crate::intake::{Intake, LANE_QUEUED, LANE_QUEUED_MAX, Lane, Outlet, QUEUED, QUEUED_MAX, Turned, intake};
+use crate::lent::Lent;
 use crate::meter::{Metered, Meters};
 use crate::openings::{Opening, Openings};
 use crate::registry::{Answered, CellError, Recorded, Registry, StartReport};
@@ -72,6 +74,7 @@ pub struct Cell {
     recorded: watch::Receiver<Recorded>,
     /// How many streams of nodes were opened.
     opened: Arc<AtomicU64>,
+    lent: Lent,
 }
 
 #[derive(Debug)]
@@ -118,8 +121,10 @@ impl Cell {
         let none = Recorded { index: 0, digest: Digest([0; 32]), epoch: Epoch::default() };
         let last = last.first().map_or(none, |last| registry.recorded(last));
         let (publish, recorded) = watch::channel(last);
+        let lent = Lent::default();
         let runner = Runner {
             registry,
+            lent: lent.clone(),
             edge,
             outlet,
             meters: meters.clone(),
@@ -133,7 +138,7 @@ impl Cell {
             CellError::Settings(Refusal::new(Kind::Unavailable, format!("no thread for the cell: {error}")))
         })?;
         let opened = Arc::new(AtomicU64::new(0));
-        Ok((Self { intake: Arc::new(intake), meters, recorded, opened }, report))
+        Ok((Self { intake: Arc::new(intake), meters, recorded, opened, lent }, report))
     }
 
     /// Decides and records a request.
@@ -193,6 +198,18 @@ impl Cell {
         };
         self.send(Lane::Readers, Message::Read(Box::new(look)))?;
         seen.await.map_err(|_| stopped())?
+    }
+
+    /// Looks at the registry for a moment, here and now unless a turn is under way. What is seen is recorded, and nothing is while
+    /// it is looked at: this is for looks that find what they look for by its name.
+    pub async fn glance<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        match self.lent.glance(look) {
+            Ok(seen) => Ok(seen),
+            Err(look) => self.read(look).await,
+        }
     }
 
     /// Reads recorded entries from index `from` on, at most `limit`.
@@ -287,6 +304,7 @@ fn stopped() -> Refusal {
 /// Whoever waits for its end may open the journal again at once: the registry is dropped first, `publish` last.
 struct Runner {
     registry: Registry,
+    lent: Lent,
     edge: Edge,
     outlet: Outlet<Waiting>,
     meters: Meters,
@@ -300,7 +318,11 @@ struct Runner {
 
 impl Runner {
     fn run(mut self) {
-        while let Some(waiting) = self.outlet.take(BATCH_REQUESTS_MAX, Duration::from_millis(EXPIRE_EVERY_MS)) {
+        loop {
+            self.lent.lend(self.registry.state_mut());
+            let waiting = self.outlet.take(BATCH_REQUESTS_MAX, Duration::from_millis(EXPIRE_EVERY_MS));
+            self.lent.recall(self.registry.state_mut());
+            let Some(waiting) = waiting else { break };
             let mut submitted = Vec::new();
             let mut reads = Vec::new();
             let begun = Instant::now();

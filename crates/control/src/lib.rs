@@ -6,6 +6,7 @@
 
 mod cell;
 mod intake;
+mod lent;
 mod meter;
 mod openings;
 mod registry;

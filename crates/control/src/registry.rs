@@ -147,6 +147,11 @@ impl Registry {
         }
     }
 
+    /// The registry as recorded, to be lent between turns.
+    pub(crate) fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
     /// The registry as recorded.
     pub fn state(&self) -> &State {
         &self.state

@@ -3,13 +3,18 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use std::fmt::Write as _;
 
 /// Writes `value` canonically.
 pub fn write<T: Serialize>(value: &T) -> String {
     // Model types serialise to JSON without fail: string keys, integers, no maps with other keys.
-    let value = serde_json::to_value(value).unwrap_or(Value::Null);
+    write_value(&serde_json::to_value(value).unwrap_or(Value::Null))
+}
+
+/// The same of JSON that is there already.
+pub fn write_value(value: &Value) -> String {
     let mut out = String::new();
-    push(&mut out, &value);
+    push(&mut out, value);
     out
 }
 
@@ -21,7 +26,7 @@ fn push(out: &mut String, value: &Value) {
             out.push('{');
             for (index, (key, member)) in members.into_iter().enumerate() {
                 push_comma(out, index);
-                out.push_str(&Value::String(key.clone()).to_string());
+                push_text(out, key);
                 out.push(':');
                 push(out, member);
             }
@@ -35,7 +40,21 @@ fn push(out: &mut String, value: &Value) {
             }
             out.push(']');
         }
-        scalar => out.push_str(&scalar.to_string()),
+        Value::String(text) => push_text(out, text),
+        // Writing to a string does not fail.
+        scalar => drop(write!(out, "{scalar}")),
+    }
+}
+
+fn push_text(out: &mut String, text: &str) {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        // As `serde_json` writes it: nothing else is escaped.
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&Value::from(text).to_string());
     }
 }
 

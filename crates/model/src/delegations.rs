@@ -67,11 +67,7 @@ impl Delegations {
     }
 
     /// Those that somebody granted to somebody, oldest first.
-    pub fn between<'a>(
-        &'a self,
-        grantor: &'a Grantor,
-        grantee: &'a Grantee,
-    ) -> impl Iterator<Item = Delegation> + 'a {
+    pub fn between<'a>(&'a self, grantor: &'a Grantor, grantee: &'a Grantee) -> impl Iterator<Item = Delegation> + 'a {
         let all = self.indexed(&self.between, half(&(grantor, grantee)));
         all.filter(move |found| found.by == *grantor && found.to == *grantee)
     }

@@ -12,7 +12,8 @@ pub const SPIFFE_ID_BYTES_MAX: usize = 2048;
 /// Longest trust domain name, in bytes (SPIFFE-ID §2.3).
 pub const TRUST_DOMAIN_BYTES_MAX: usize = 255;
 
-const SCHEME: &str = "spiffe://";
+/// What every SPIFFE ID begins with.
+pub const SCHEME: &str = "spiffe://";
 
 /// The name of a trust domain: lower-case letters, digits, `.`, `-` and `_` (SPIFFE-ID §2.1).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

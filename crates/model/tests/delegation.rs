@@ -166,9 +166,7 @@ fn a_delegation_counts_in_its_time_and_as_often_as_it_says_and_is_forgotten_long
     let mut world = world();
     let later = Terms { not_before: world.now.plus_secs(10), uses: Some(2), ..terms(&world) };
     let id = grant(&mut world, by("ada"), Grantee::Class(class()), later).unwrap();
-    let take = |world: &mut World| {
-        world.run(Command::Use { uses: vec![uses("ada-1", &[id], Vec::new())] })
-    };
+    let take = |world: &mut World| world.run(Command::Use { uses: vec![uses("ada-1", &[id], Vec::new())] });
     assert_eq!(found(&world, &id).lapse(world.now), Some(Lapse::Early));
     assert!(take(&mut world).unwrap_err().message.ends_with("it has not begun"));
     world.pass_ms(10_000);

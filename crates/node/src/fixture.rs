@@ -78,6 +78,12 @@ impl Authority {
 
     /// What the endpoint of a binding serves whose certificate is over.
     pub(crate) fn outdated(&self, held: Held) -> Served {
+        let identity = Identity { chain: Vec::new(), not_after: wall(), ..self.actor(held) };
+        Served::Live { identity: Arc::new(identity), bundle: Arc::clone(&self.bundle) }
+    }
+
+    /// The identity of an actor in this binding.
+    pub(crate) fn actor(&self, held: Held) -> Identity {
         let claims = Claims {
             class: id("/ns/finance/agent/expense"),
             revision: RevisionClaim { number: 1, digest: Digest([5; 32]) },
@@ -85,14 +91,19 @@ impl Authority {
             worker: id("/ns/finance/pool/small/worker/w1"),
             binding: held.binding,
         };
-        let identity = Identity {
-            spiffe_id: id("/ns/finance/agent/expense/actor/a1"),
-            claims,
-            chain: Vec::new(),
-            key_pkcs8: Zeroizing::new(Vec::new()),
-            not_after: wall(),
+        let key = KeyPair::generate(KeyAlgorithm::EcdsaP256).expect("a key");
+        let spiffe_id = id("/ns/finance/agent/expense/actor/a1");
+        let template = Template {
+            subject: spiffe_id.clone(),
+            spki: key.public().spki().to_vec(),
+            claims: Some(claims.clone()),
+            not_before: wall().minus_secs(10),
+            not_after: wall().plus_secs(LIFE_SECS / 2),
+            serial: [3; 16],
+            names: ServerNames::default(),
         };
-        Served::Live { identity: Arc::new(identity), bundle: Arc::clone(&self.bundle) }
+        let (chain, not_after) = (vec![self.root.build(&template).expect("a certificate")], template.not_after);
+        Identity { spiffe_id, claims, chain, key_pkcs8: Zeroizing::new(Vec::new()), not_after }
     }
 }
 

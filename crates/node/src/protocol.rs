@@ -50,7 +50,8 @@ pub(crate) fn question(inquiry: Inquiry) -> wire::Question {
     let Inquiry { subject, wish, confirms } = inquiry;
     let json = |value: &Value| if value.is_null() { Vec::new() } else { value.to_string().into_bytes() };
     let held = Some(held(subject.held));
-    let question = wire::Question { spiffe_id: subject.spiffe_id.to_string(), held, confirms, ..wire::Question::default() };
+    let question =
+        wire::Question { spiffe_id: subject.spiffe_id.to_string(), held, confirms, ..wire::Question::default() };
     match wish {
         Some(wish) => wire::Question {
             properties: json(&wish.properties),

@@ -80,7 +80,8 @@ impl Asked {
 
     /// Whether what a request says is not too large; answers the digest of it.
     pub fn check_size(properties: &Value, context: &Value) -> Result<Digest, Refusal> {
-        let said = credence_model::canonical_json::write(&serde_json::json!([properties, context]));
+        let write = credence_model::canonical_json::write_value;
+        let said = format!("[{},{}]", write(properties), write(context));
         if said.len() > CONTEXT_BYTES_MAX {
             let message = format!("longer than {CONTEXT_BYTES_MAX} bytes");
             return Err(Refusal::new(Kind::Malformed, message).field("context"));

@@ -13,4 +13,5 @@ mod decision;
 mod guard;
 mod laws;
 mod steps;
+mod together;
 mod world;

@@ -156,10 +156,9 @@ fn answering(app: &Arc<App>, route: Route) -> MethodRouter {
             part.set("credence.outcome", || answer.as_ref().map_or_else(|refusal| kind_name(refusal.kind), |_| "ok"));
             let mut answer = match answer {
                 Ok(answer) => {
-                    // Reading is asked often and changes nothing.
-                    match route.method {
-                        Method::GET => tracing::debug!("answered"),
-                        _ => tracing::info!("answered"),
+                    match route.only_tells {
+                        true => tracing::debug!("answered"),
+                        false => tracing::info!("answered"),
                     }
                     answer
                 }

@@ -43,7 +43,7 @@ impl Asker {
             return Ok(());
         }
         let name = about.clone();
-        let class = app.cell.read(move |state| state.actors.get(&name).map(|found| class_ref(&found))).await?;
+        let class = app.cell.glance(move |state| state.actors.get(&name).map(|found| class_ref(&found))).await?;
         let class = class.ok_or_else(|| no_actor(about).field("subject.id"))?;
         self.may_ask_of(app, about, &class).await
     }

@@ -77,19 +77,23 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(malformed("body", "invalid type: expected a JSON object"));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| misread(&error))?;
-    deserializer.end().map_err(|error| not_json(&error))?;
-    Ok(value)
+    read_json(bytes)
 }
 
 /// A member that appears twice means two things (threat T12); maps would silently take the last.
 fn check_members(bytes: &[u8]) -> Result<(), Refusal> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    match serde_path_to_error::deserialize::<_, unique::Members>(&mut deserializer) {
-        Ok(unique::Members) => Ok(()),
-        Err(error) => Err(misread(&error)),
+    read_json(bytes).map(|unique::Members| ())
+}
+
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
     }
+    // Once more, because to know where it is wrong takes longer than reading it.
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| misread(&error))?;
+    deserializer.end().map_err(|error| not_json(&error))?;
+    Ok(value)
 }
 
 /// A value that is wrong has a path; text that is not JSON has none worth naming.

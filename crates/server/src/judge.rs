@@ -53,7 +53,7 @@ async fn looked<T: Send + 'static>(
     look: impl Fn(&State) -> Result<Looked<T>, Refusal> + Clone + Send + 'static,
 ) -> Result<T, Refusal> {
     for _ in 0..TRIES {
-        match app.cell.read(look.clone()).await?? {
+        match app.cell.glance(look.clone()).await?? {
             Looked::Decided(found) => return Ok(found),
             Looked::Uncompiled(all) => {
                 for (digest, spec) in all {
@@ -185,7 +185,7 @@ pub(crate) async fn holder(app: &App, node: &NodeName, held: Held) -> Result<Hol
         is_held.then(|| Holder { actor: actor.actor.clone(), spiffe_id: state.spiffe_id(actor) })
     };
     let unknown = || Refusal::new(Kind::Stale, format!("node {node} holds no binding {}", held.binding));
-    app.cell.read(look).await?.ok_or_else(unknown)
+    app.cell.glance(look).await?.ok_or_else(unknown)
 }
 
 /// Decides what an actor asks about others, of whose class its own has to let it (the action `decide`), and about itself. What
@@ -217,7 +217,7 @@ async fn may_ask_about(app: &App, asker: &ActorRef, subject: &Subject) -> Result
 /// Whoever is asked about acts in its live binding.
 async fn live(app: &App, Subject { spiffe_id, held }: &Subject) -> Result<(ActorRef, ClassRef), Refusal> {
     let (id, held, now) = (spiffe_id.clone(), *held, app.clock.now());
-    let verdict = app.cell.read(move |state| verify(state, &id, held.epoch, held.binding, now)).await?;
+    let verdict = app.cell.glance(move |state| verify(state, &id, held.epoch, held.binding, now)).await?;
     match (verdict.live, verdict.actor, verdict.class) {
         (true, Some(actor), Some(class)) => Ok((actor, class)),
         _ => {

@@ -64,6 +64,8 @@ pub(crate) struct Route {
     pub(crate) who: Who,
     /// What it does, in one line.
     pub(crate) does: &'static str,
+    /// Whether it only tells something, which is asked often and is no news.
+    pub(crate) only_tells: bool,
     pub(crate) shapes: fn(&mut SchemaGenerator) -> Shapes,
     run: Arc<Run>,
 }
@@ -94,10 +96,16 @@ where
             Ok(axum::Json(handler(ask).await?).into_response())
         })
     };
-    Route { method, path, who, does, shapes: shapes::<Q, B, A>, run: Arc::new(run) }
+    let only_tells = method == Method::GET;
+    Route { method, path, who, does, only_tells, shapes: shapes::<Q, B, A>, run: Arc::new(run) }
 }
 
 impl Route {
+    /// The same, which only tells something though it takes a body.
+    pub(crate) fn only_telling(self) -> Self {
+        Self { only_tells: true, ..self }
+    }
+
     /// The same, answering with this JSON document whatever is asked.
     pub(crate) fn document(mut self, written: fn() -> Bytes) -> Self {
         self.run = Arc::new(move |_, _, _| {

@@ -1,5 +1,5 @@
-//! A real Envoy as an actor, in front of a real MCP server, asked by real MCP clients that are actors: what passes, what does not,
-//! and who is believed to be whom.
+//! A real Envoy as an actor, in front of a real MCP server and a real A2A agent, asked by real clients of both that are actors: what
+//! passes, what does not, and who is believed to be whom.
 
 use crate::harness::{Cli, Dev, House, Process, arg, python, python_script, text};
 use rustix::process::Signal;
@@ -27,8 +27,10 @@ spec:
       - tool expenses/list
       - tool expenses/headers
       - tool expenses/submit when amount <= 500 EUR
-      - tool expenses/delete with step-up, budget 1 call per life
+      - tool expenses/delete with step-up, budget 1 calls per life
       - tool expenses/approve with budget 2 calls per life
+      - call agent/default/clerk when method in (SendMessage)
+      - read http/files/reports/2026/* when query.team in (red)
 ---
 apiVersion: credence.dev/v1alpha1
 kind: Class
@@ -48,6 +50,8 @@ spec:
   permissions: {allow: [decide agent/default/customer]}
 ";
 
+const MCP_SERVER: &str = "mcp_server.py";
+
 /// Leases are so long that none ends in a test, and with it the binding.
 const LASTING: &str = "lease_ms = 60000\nheartbeat_ms = 1000";
 /// Longer than a node may decide without its server, and shorter than its lease.
@@ -64,14 +68,14 @@ struct Gateway {
 
 impl Gateway {
     fn start(cli: &Cli) -> Self {
-        Self::start_as(cli, GATEWAY, "ROOTCA")
+        Self::start_as(cli, GATEWAY, "ROOTCA", MCP_SERVER)
     }
 
-    /// One of a class, with the bundle under this name.
-    fn start_as(cli: &Cli, class: &str, bundle: &str) -> Self {
+    /// One of a class, with the bundle under this name, before this server.
+    fn start_as(cli: &Cli, class: &str, bundle: &str, server: &str) -> Self {
         let mut command = Command::new(python());
-        command.arg(python_script("mcp_server.py"));
-        let mut server = Process::start("the MCP server", command, &cli.home);
+        command.arg(python_script(server));
+        let mut server = Process::start(server, command, &cli.home);
         let port = server.object()["port"].as_u64().expect("a port");
         let (dir, envoy) = (cli.home.join("envoy"), Path::new(&python()).with_file_name("envoy"));
         std::fs::create_dir(&dir).expect("a directory");
@@ -86,20 +90,26 @@ impl Gateway {
             ["/usr/bin/env"].into_iter().chain(set.iter().map(String::as_str)).chain(["/bin/sh", RUN]).collect();
         let mut envoy = cli.actor(class, Some("gateway"), &program);
         while !envoy.line().contains("starting workers") {}
-        let url = format!("https://127.0.0.1:{}/mcp", port_of(&dir.join("admin.sock")));
+        let url = format!("https://127.0.0.1:{}", port_of(&dir.join("admin.sock")));
         let trust_domain = if cli.server.is_some() { "test.internal" } else { "dev.internal" };
         let spiffe_id = format!("spiffe://{trust_domain}/ns/default/agent/{class}/actor/gateway");
         Self { url, spiffe_id, _envoy: envoy, _server: server }
     }
 
     fn customer(&self, cli: &Cli, actor: &str) -> Client {
-        Client::open(cli.actor(CUSTOMER, Some(actor), &[&python(), &python_script("mcp_client.py"), &self.url]))
+        self.client(cli, actor, "mcp_client.py", "/mcp")
+    }
+
+    /// A customer with this client, which is told of this path.
+    fn client(&self, cli: &Cli, actor: &str, client: &str, path: &str) -> Client {
+        let url = format!("{}{path}", self.url);
+        Client::open(cli.actor(CUSTOMER, Some(actor), &[&python(), &python_script(client), &url]))
     }
 
     /// Somebody who has the files of another one, and is no actor.
     fn copy(&self, cli: &Cli, of: &Client) -> Client {
         let mut command = Command::new(python());
-        command.arg(python_script("mcp_client.py")).arg(&self.url).arg(&of.files);
+        command.arg(python_script("mcp_client.py")).arg(format!("{}/mcp", self.url)).arg(&of.files);
         Client::open(Process::start("a copy", command, &cli.home))
     }
 }
@@ -120,6 +130,7 @@ fn port_of(admin: &Path) -> u64 {
 /// A client with an open connection.
 struct Client {
     process: Process,
+    opened: Value,
     spiffe_id: String,
     files: PathBuf,
 }
@@ -127,9 +138,8 @@ struct Client {
 impl Client {
     fn open(mut process: Process) -> Self {
         let opened = process.object();
-        assert_eq!(opened["tools"], json!(["submit", "list", "headers", "delete"]), "{opened}");
         let (spiffe_id, files) = (text(&opened, "opened").to_owned(), PathBuf::from(text(&opened, "files")));
-        Self { process, spiffe_id, files }
+        Self { process, opened, spiffe_id, files }
     }
 
     fn ask(&mut self, what: Value) -> Value {
@@ -190,6 +200,7 @@ fn calls_within_the_limits_pass_and_those_beyond_are_denied_with_what_is_missing
     let dev = a_dev();
     let gateway = Gateway::start(&dev.cli);
     let mut client = gateway.customer(&dev.cli, "clerk");
+    assert_eq!(client.opened["tools"], json!(["submit", "list", "headers", "delete"]), "{}", client.opened);
     assert_eq!(client.submit(300, "EUR")["text"], "submitted 300 EUR");
     let denied = client.submit(600, "EUR");
     let error = &denied["error"];
@@ -241,6 +252,41 @@ fn a_batch_passes_only_as_a_whole() {
     let two = client.post(&json!([approve(1), approve(2)]), json!({}));
     assert!(has_passed(&two), "{two}");
     assert_eq!(client.post(&approve(1), json!({}))["status"], 403);
+}
+
+#[test]
+fn an_agent_is_called_and_a_plain_service_read_as_far_as_the_class_says() {
+    let dev = a_dev();
+    let gateway = Gateway::start_as(&dev.cli, GATEWAY, "ROOTCA", "a2a_agent.py");
+    let mut client = gateway.client(&dev.cli, "caller", "a2a_client.py", "");
+    assert_eq!(client.opened["card"], "clerk", "an actor reads the card");
+    assert_eq!(client.ask(json!({ "send": "pay" }))["text"], json!(["done: pay"]));
+    // A method of the agent that the class does not name.
+    let denied = client.ask(json!({ "get": "t1" }));
+    let error = &denied["body"]["error"];
+    assert_eq!((&denied["status"], &error["code"]), (&json!(403), &json!(-32001)), "{denied}");
+    assert_eq!(error["data"]["missing"], "call agent/default/clerk when method in (GetTask)", "{denied}");
+    for (method, path, status, said) in [
+        ("GET", "/reports/2026/q3?team=red", 200, "GET /reports/2026/q3"),
+        ("GET", "/reports/2026/q3?team=blue", 403, ""),
+        ("GET", "/reports/2026/q3?team=red&team=blue", 403, ""),
+        ("GET", "/reports/2026/q3", 403, ""),
+        ("GET", "/reports/2025/q3?team=red", 403, ""),
+        ("DELETE", "/reports/2026/q3?team=red", 403, ""),
+        // Nothing is decided on what Envoy and the service could read in two ways.
+        ("GET", "/reports/2025/../2026/q3?team=red", 200, "GET /reports/2026/q3"),
+        ("GET", "/reports/2026%2Fq3?team=red", 400, ""),
+        ("GET", "/other", 404, ""),
+    ] {
+        let answer = client.ask(json!({ "method": method, "path": path }));
+        assert_eq!(answer["status"], status, "{method} {path}: {answer}");
+        let is_told = if status == 200 { answer["body"] == said } else { !answer.to_string().contains("GET /reports") };
+        assert!(is_told, "{method} {path}: {answer}");
+    }
+    let denied = client.ask(json!({ "method": "DELETE", "path": "/reports/2026/q3" }));
+    let error = &denied["body"]["error"];
+    assert_eq!((&error["kind"], &error["missing"]), (&json!("denied"), &json!("delete http/files/reports/2026/q3")));
+    assert!(recorded(&dev, text(error, "decision")).contains("default/caller"), "{denied}");
 }
 
 #[test]
@@ -375,7 +421,7 @@ fn a_node_without_its_server_decides_for_as_long_as_it_may_and_then_lets_nothing
 #[test]
 fn a_rotation_reaches_the_proxy_and_no_handshake_fails() {
     let dev = a_dev();
-    let gateway = Gateway::start_as(&dev.cli, "brief-gateway", "ALL");
+    let gateway = Gateway::start_as(&dev.cli, "brief-gateway", "ALL", MCP_SERVER);
     let mut client = gateway.customer(&dev.cli, "clerk");
     let seen = client.ask(json!({ "rotations": 2 }));
     assert_eq!(seen["shown"], 3, "{seen}");

@@ -68,6 +68,25 @@ async fn beyond_its_queue_a_namespace_is_refused_and_told_when_to_come_again_and
 }
 
 #[tokio::test]
+async fn a_glance_sees_everything_that_was_answered_and_waits_while_the_cell_is_at_work() {
+    let disk = MemoryDisk::new();
+    let cell = cell(&disk);
+    furnish(&cell).await;
+    for nth in 1..100 {
+        cell.submit(by_admin(create(&format!("a-{nth}")))).await.unwrap();
+        assert_eq!(cell.glance(|state| state.actors.len()).await, Ok(nth));
+    }
+    let (held, go_on) = blocked(&cell).await;
+    let mut glance = Box::pin(cell.glance(|state| state.actors.len()));
+    assert!(poll(glance.as_mut()).is_pending());
+    go_on.send(()).unwrap();
+    held.await.unwrap().unwrap();
+    assert_eq!(glance.await, Ok(99));
+    cell.stop().await;
+    assert_eq!(cell.glance(|_| ()).await.unwrap_err().kind, Kind::Unavailable, "what is not lent is not there");
+}
+
+#[tokio::test]
 async fn when_all_queues_are_full_the_longest_makes_room_for_a_new_one() {
     let disk = MemoryDisk::new();
     let cell = cell(&disk);

@@ -57,15 +57,8 @@ pub(super) fn grant(
         return Err(Refusal::new(Kind::Limited, message).hint("One that is over is forgotten after seven days"));
     }
     let id = DelegationId::generate(moment.now, draw(moment.entropy, 0));
-    let delegation = Delegation {
-        id,
-        by: by.clone(),
-        to: to.clone(),
-        terms,
-        used: 0,
-        granted_at: moment.now,
-        revoked: None,
-    };
+    let delegation =
+        Delegation { id, by: by.clone(), to: to.clone(), terms, used: 0, granted_at: moment.now, revoked: None };
     Ok(changed(id, PermissionEvent::DelegationGranted { delegation }))
 }
 

@@ -192,6 +192,9 @@ impl Pattern {
 
     /// Whether it covers a resource of its kind.
     pub(super) fn covers(&self, resource: &Resource) -> bool {
+        if !self.0.contains('*') {
+            return self.0 == resource.id;
+        }
         covers(&self.segments(&resource.kind), &resource.segments())
     }
 

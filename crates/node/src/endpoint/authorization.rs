@@ -1,7 +1,8 @@
 //! Whether a request that reached a proxy may pass: Envoy's external authorization (`ext_authz`), asked by the actor that the proxy
 //! is, at its own socket.
 //!
-//! Who sent the request is proven anew at each one ([`caller`]), so that a connection that outlives a binding carries nobody. What
+//! Whether who sent the request acts in a live binding is looked at anew at each one ([`caller`]), so that a connection that outlives
+//! a binding carries nobody. What
 //! it comes to is said by the gateway's configuration and never by the client ([`mapping`]). Several calls in one request pass
 //! together or not at all.
 //!
@@ -11,6 +12,7 @@
 use crate::endpoint::authorization::caller::Caller;
 use crate::endpoint::authorization::mapping::Route;
 use crate::endpoint::authorization::message::Message;
+use crate::endpoint::authorization::proofs::Proofs;
 use crate::endpoint::desk::Desk;
 use credence_model::permission::target::{Name, Resource};
 use credence_model::refusal::{Kind, Refusal};
@@ -29,6 +31,7 @@ mod caller;
 mod mapping;
 mod mcp;
 mod message;
+mod proofs;
 mod rpc;
 mod web;
 
@@ -38,7 +41,16 @@ pub(crate) use rpc::BATCH;
 pub use rpc::BATCH_MAX;
 
 /// The service of one endpoint.
-pub(super) struct Gatekeeper(pub(super) Arc<Desk>);
+pub(super) struct Gatekeeper {
+    desk: Arc<Desk>,
+    proofs: Proofs,
+}
+
+impl Gatekeeper {
+    pub(super) fn new(desk: Arc<Desk>) -> Self {
+        Self { desk, proofs: Proofs::default() }
+    }
+}
 
 /// What one message of a request wants.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -72,50 +84,52 @@ impl Authorization for Gatekeeper {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let said = TraceContext::said(request.metadata().as_ref());
         let attributes = request.into_inner().attributes.unwrap_or_default();
-        Ok(Response::new(check(&self.0, &attributes, said).await))
+        Ok(Response::new(self.answer(&attributes, said).await))
     }
 }
 
-async fn check(desk: &Desk, attributes: &AttributeContext, said: Option<TraceContext>) -> CheckResponse {
-    let mut wanted = Vec::new();
-    match judged(desk, attributes, &mut wanted, said).await {
-        Ok((caller, answers)) => answer::passed(&caller, &answers),
-        Err(stop) => answer::stopped(&stop, mapping::is_rpc(&attributes.context_extensions), &wanted),
+impl Gatekeeper {
+    async fn answer(&self, attributes: &AttributeContext, said: Option<TraceContext>) -> CheckResponse {
+        let mut wanted = Vec::new();
+        match self.judged(attributes, &mut wanted, said).await {
+            Ok((caller, answers)) => answer::passed(&caller, &answers),
+            Err(stop) => answer::stopped(&stop, mapping::is_rpc(&attributes.context_extensions), &wanted),
+        }
     }
-}
 
-async fn judged(
-    desk: &Desk,
-    attributes: &AttributeContext,
-    wanted: &mut Vec<Wanted>,
-    said: Option<TraceContext>,
-) -> Result<(Caller, Vec<Answer>), Stop> {
-    let (identity, bundle) = desk.live().map_err(|_| gone())?;
-    let route = Route::read(&attributes.context_extensions)?;
-    let (nothing, nobody) = (HttpRequest::default(), Peer::default());
-    let message = Message(request_of(attributes).unwrap_or(&nothing));
-    let peer = attributes.source.as_ref().unwrap_or(&nobody);
-    let caller = caller::of(peer, &message, (&identity, &bundle), desk.now())?;
-    drop((identity, bundle));
-    *wanted = route.ask(&message)?;
-    let subject = Subject { spiffe_id: caller.spiffe_id.clone(), held: caller.held() };
-    let inquiry = |Wanted { wish, .. }: &Wanted| {
-        let (subject, wish) = (subject.clone(), wish.clone());
-        Inquiry { subject, wish, confirms: route.steps_up }
-    };
-    let inquiries: Vec<_> = wanted.iter().map(inquiry).collect();
-    let asked = inquiries.len();
-    let answers = desk.decide(inquiries, said).await?;
-    if answers.len() != asked || asked == 0 {
-        return Err(Refusal::new(Kind::Bug, "not every question was answered").into());
+    async fn judged(
+        &self,
+        attributes: &AttributeContext,
+        wanted: &mut Vec<Wanted>,
+        said: Option<TraceContext>,
+    ) -> Result<(Caller, Vec<Answer>), Stop> {
+        let (identity, bundle) = self.desk.live().map_err(|_| gone())?;
+        let route = Route::read(&attributes.context_extensions)?;
+        let (nothing, nobody) = (HttpRequest::default(), Peer::default());
+        let message = Message(request_of(attributes).unwrap_or(&nothing));
+        let peer = attributes.source.as_ref().unwrap_or(&nobody);
+        let caller = caller::of(peer, &message, (&identity, &bundle), &self.proofs, self.desk.now())?;
+        drop((identity, bundle));
+        *wanted = route.ask(&message)?;
+        let subject = Subject { spiffe_id: caller.spiffe_id.clone(), held: caller.held() };
+        let inquiry = |Wanted { wish, .. }: &Wanted| {
+            let (subject, wish) = (subject.clone(), wish.clone());
+            Inquiry { subject, wish, confirms: route.steps_up }
+        };
+        let inquiries: Vec<_> = wanted.iter().map(inquiry).collect();
+        let asked = inquiries.len();
+        let answers = self.desk.decide(inquiries, said).await?;
+        if answers.len() != asked || asked == 0 {
+            return Err(Refusal::new(Kind::Bug, "not every question was answered").into());
+        }
+        if answers.iter().any(|answer| !answer.allowed) {
+            return Err(Stop::Denied(answers));
+        }
+        if !route.steps_up && answers.iter().any(Answer::needs_person) {
+            return Err(Stop::StepUp(answers));
+        }
+        Ok((caller, answers))
     }
-    if answers.iter().any(|answer| !answer.allowed) {
-        return Err(Stop::Denied(answers));
-    }
-    if !route.steps_up && answers.iter().any(Answer::needs_person) {
-        return Err(Stop::StepUp(answers));
-    }
-    Ok((caller, answers))
 }
 
 /// Nobody is let in by a gateway that is nobody itself.

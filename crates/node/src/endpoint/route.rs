@@ -41,7 +41,7 @@ impl Services {
     pub(super) fn new(desk: Arc<Desk>) -> Self {
         let workload = SpiffeWorkloadApiServer::new(Workload(Arc::clone(&desk)));
         let secrets = SecretDiscoveryServiceServer::new(Sds(Arc::clone(&desk)));
-        let authorization = AuthorizationServer::new(Gatekeeper(Arc::clone(&desk)));
+        let authorization = AuthorizationServer::new(Gatekeeper::new(Arc::clone(&desk)));
         Self {
             desk,
             workload: workload.max_decoding_message_size(MESSAGE_BYTES_MAX),

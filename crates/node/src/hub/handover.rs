@@ -70,9 +70,7 @@ impl Hub {
     }
 
     fn is_steady(&self) -> bool {
-        self.core.is_steady()
-            && self.holders.len() == self.core.len()
-            && self.holders.values().all(|held| held.started)
+        self.core.is_steady() && self.holders.len() == self.core.len() && self.holders.values().all(|held| held.started)
     }
 
     /// Whether everything is recorded that was decided here. Nothing is added to it any more: actors that are denied all the time

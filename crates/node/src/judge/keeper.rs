@@ -59,22 +59,23 @@ async fn keep(known: Arc<Known>, mut told: mpsc::Receiver<Told>) {
 
 /// The brief with its policies. Those that cannot be compiled stay away, and deny.
 async fn equipped(mut brief: Brief, compiled: &mut HashMap<Digest, Arc<Policies>>) -> Brief {
+    let mut needed = HashMap::new();
     for (digest, spec) in brief.uncompiled() {
-        if compiled.contains_key(&digest) {
+        if let Some(policies) = compiled.get(&digest) {
+            needed.insert(digest, Arc::clone(policies));
             continue;
         }
         let compiling = move || compile(&spec.permissions.cedar, &spec.permissions.attributes);
         match tokio::task::spawn_blocking(compiling).await {
-            Ok(Ok(policies)) => {
-                if compiled.len() >= COMPILED_MAX {
-                    compiled.clear();
-                }
-                compiled.insert(digest, Arc::new(policies));
-            }
+            Ok(Ok(policies)) => drop(needed.insert(digest, Arc::new(policies))),
             Ok(Err(error)) => tracing::error!(actor = %brief.actor, %error, "policies cannot be compiled here"),
             Err(error) => tracing::error!(actor = %brief.actor, %error, "compiling policies broke off"),
         }
     }
-    brief.equip(&|digest| compiled.get(digest).cloned());
+    brief.equip(&|digest| needed.get(digest).cloned());
+    if compiled.len() + needed.len() > COMPILED_MAX {
+        compiled.clear();
+    }
+    compiled.extend(needed);
     brief
 }

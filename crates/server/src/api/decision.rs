@@ -130,7 +130,8 @@ pub(crate) fn routes() -> Vec<Route> {
             Who::Admin,
             "says whether an actor could do something",
             can,
-        ),
+        )
+        .only_telling(),
         route(
             Method::GET,
             "/v1/actors/{namespace}/{id}/permissions",

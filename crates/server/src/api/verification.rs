@@ -85,7 +85,7 @@ pub struct VerdictView {
 
 pub(crate) fn routes() -> Vec<Route> {
     let does = "says whether a credential is genuine and its epoch the live one";
-    vec![route(Method::POST, "/v1/verify", Who::Workload, does, check)]
+    vec![route(Method::POST, "/v1/verify", Who::Workload, does, check).only_telling()]
 }
 
 /// What a credential says, and why it is not believed if it is not.
@@ -107,7 +107,7 @@ async fn check(ask: Ask<Nothing, VerifyBody>) -> Result<VerdictView, Refusal> {
         let verdict = verify(state, &id, epoch.unwrap_or_default(), binding?, now);
         Some((verdict, state.last_index))
     };
-    let Some((verdict, entry_index)) = ask.app.cell.read(look).await? else {
+    let Some((verdict, entry_index)) = ask.app.cell.glance(look).await? else {
         let reason =
             not_believed.unwrap_or_else(|| "it says nothing about a binding, so it is not an actor's".to_owned());
         return Ok(VerdictView::dead(spiffe_id, reason, ask.app.cell.recorded().borrow().index));

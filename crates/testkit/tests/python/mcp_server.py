@@ -5,14 +5,12 @@ what its tool `headers` answers, because only that shows what a gateway let thro
 """
 
 import json
-import socket
-import sys
-import threading
 from contextvars import ContextVar
 
-import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
+
+from serving import serve
 
 seen: ContextVar[list] = ContextVar("seen", default=[])
 server = MCPServer("expenses")
@@ -54,17 +52,4 @@ async def app(scope, receive, send):
     await inner(scope, receive, send)
 
 
-listener = socket.socket()
-listener.bind(("127.0.0.1", 0))
-listener.listen()
-running = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-
-
-def end_with_standard_input():
-    sys.stdin.read()
-    running.should_exit = True
-
-
-threading.Thread(target=end_with_standard_input, daemon=True).start()
-print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
-running.run(sockets=[listener])
+serve(app)

@@ -5,7 +5,9 @@
 
 use crate::endpoint::Identity;
 use crate::endpoint::authorization::message::Message;
+use crate::endpoint::authorization::proofs::Proofs;
 use credence_credential::bundle::Bundle;
+use credence_credential::x509_svid::VerifiedX509Svid;
 use credence_credential::{jwt_svid, pem, x509_svid};
 use credence_model::command::Held;
 use credence_model::order::Claims;
@@ -13,6 +15,7 @@ use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
 use credence_model::time::Timestamp;
 use credence_wire::envoy::service::auth::v3::attribute_context::Peer;
+use std::sync::Arc;
 
 /// Longest certificate that is read, percent-encoded PEM, in bytes.
 const CERTIFICATE_BYTES_MAX: usize = 32 * 1024;
@@ -37,10 +40,11 @@ impl Caller {
 pub(super) fn of(
     peer: &Peer,
     message: &Message<'_>,
-    (gateway, bundle): (&Identity, &Bundle),
+    (gateway, bundle): (&Arc<Identity>, &Arc<Bundle>),
+    proofs: &Proofs,
     now: Timestamp,
 ) -> Result<Caller, Refusal> {
-    let by_certificate = by_certificate(peer, (gateway, bundle), now)?;
+    let by_certificate = by_certificate(peer, (gateway, bundle), proofs, now)?;
     let token = bearer(message)?;
     match (by_certificate, token) {
         (None, None) => Err(nobody(peer)),
@@ -74,24 +78,40 @@ fn nobody(peer: &Peer) -> Refusal {
 
 fn by_certificate(
     peer: &Peer,
-    (gateway, bundle): (&Identity, &Bundle),
+    by: (&Arc<Identity>, &Arc<Bundle>),
+    proofs: &Proofs,
     now: Timestamp,
 ) -> Result<Option<Caller>, Refusal> {
     if peer.certificate.is_empty() {
         return Ok(None);
     }
-    let chain = chain(&peer.certificate).ok_or_else(|| unauthenticated("the certificate cannot be read"))?;
+    let svid = match proofs.find(&peer.certificate, by, now) {
+        Some(svid) => svid,
+        None => {
+            let svid = Arc::new(verified(&peer.certificate, by, now)?);
+            proofs.keep(&peer.certificate, by, &svid);
+            svid
+        }
+    };
+    if !peer.principal.is_empty() && peer.principal != svid.id.as_str() {
+        return Err(unauthenticated("the gateway's principal is not who the certificate names"));
+    }
+    let claims = svid.claims.clone().ok_or_else(|| no_actor(&svid.id))?;
+    Ok(Some(Caller { spiffe_id: svid.id.clone(), claims, has_token: false }))
+}
+
+fn verified(
+    certificate: &str,
+    (gateway, bundle): (&Arc<Identity>, &Arc<Bundle>),
+    now: Timestamp,
+) -> Result<VerifiedX509Svid, Refusal> {
+    let chain = chain(certificate).ok_or_else(|| unauthenticated("the certificate cannot be read"))?;
     // Proxies pass on the leaf only. Whoever certified the gateway certifies others, too.
     let chain: Vec<_> = match chain.as_slice() {
         [leaf] => std::iter::once(leaf.clone()).chain(gateway.chain.iter().skip(1).cloned()).collect(),
         _ => chain,
     };
-    let svid = x509_svid::verify(&chain, bundle.x509(), now).map_err(|error| unauthenticated(error.to_string()))?;
-    if !peer.principal.is_empty() && peer.principal != svid.id.as_str() {
-        return Err(unauthenticated("the gateway's principal is not who the certificate names"));
-    }
-    let claims = svid.claims.ok_or_else(|| no_actor(&svid.id))?;
-    Ok(Some(Caller { spiffe_id: svid.id, claims, has_token: false }))
+    x509_svid::verify(&chain, bundle.x509(), now).map_err(|error| unauthenticated(error.to_string()))
 }
 
 fn by_token(token: &str, (gateway, bundle): (&Identity, &Bundle), now: Timestamp) -> Result<Caller, Refusal> {
@@ -135,4 +155,99 @@ fn chain(encoded: &str) -> Option<Vec<Vec<u8>>> {
         });
     }
     pem::read_certificates(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Caller, of};
+    use crate::clock::wall;
+    use crate::endpoint::Identity;
+    use crate::endpoint::authorization::message::Message;
+    use crate::endpoint::authorization::proofs::Proofs;
+    use crate::fixture::{Authority, held};
+    use credence_credential::bundle::Bundle;
+    use credence_credential::pem::{self, Label};
+    use credence_model::refusal::{Kind, Refusal};
+    use credence_model::time::Timestamp;
+    use credence_wire::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// A gateway, and an actor whose certificate it sees.
+    struct Gateway {
+        identity: Arc<Identity>,
+        bundle: Arc<Bundle>,
+        proofs: Proofs,
+        peer: Peer,
+    }
+
+    impl Gateway {
+        fn new() -> Self {
+            let authority = Authority::new();
+            let encoded = |byte: u8| match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => char::from(byte).to_string(),
+                other => format!("%{other:02X}"),
+            };
+            let actor = authority.actor(held(2));
+            let certificate = pem::write(Label::Certificate, actor.chain.first().expect("a leaf"));
+            Self {
+                identity: Arc::new(authority.actor(held(1))),
+                bundle: Arc::clone(&authority.bundle),
+                proofs: Proofs::default(),
+                peer: Peer { principal: String::new(), certificate: certificate.bytes().map(encoded).collect() },
+            }
+        }
+
+        fn ask_at(&self, now: Timestamp) -> Result<Caller, Refusal> {
+            let message = HttpRequest::default();
+            of(&self.peer, &Message(&message), (&self.identity, &self.bundle), &self.proofs, now)
+        }
+
+        fn is_remembered(&self) -> bool {
+            self.proofs.find(&self.peer.certificate, (&self.identity, &self.bundle), wall()).is_some()
+        }
+    }
+
+    fn unauthenticated(answer: Result<Caller, Refusal>) -> bool {
+        answer.is_err_and(|refusal| refusal.kind == Kind::Unauthenticated)
+    }
+
+    #[test]
+    fn a_certificate_that_was_verified_is_believed_as_it_was_and_no_longer_than_it_is_valid() {
+        let mut gateway = Gateway::new();
+        assert!(!gateway.is_remembered());
+        let first = gateway.ask_at(wall()).expect("an actor");
+        assert_eq!(first.held(), held(2));
+        assert!(gateway.is_remembered());
+        assert_eq!(gateway.ask_at(wall()), Ok(first));
+        assert!(unauthenticated(gateway.ask_at(wall().plus_secs(86_400))), "it is over");
+        assert!(unauthenticated(gateway.ask_at(wall().minus_secs(86_400))), "it has not begun");
+        gateway.peer.principal = "spiffe://td.test/somebody/else".into();
+        assert!(unauthenticated(gateway.ask_at(wall())), "the gateway says that it is another one");
+    }
+
+    #[test]
+    fn what_another_bundle_or_gateway_would_say_is_asked_of_that_one() {
+        let mut gateway = Gateway::new();
+        gateway.ask_at(wall()).expect("an actor");
+        gateway.identity = Arc::new(Authority::new().actor(held(1)));
+        assert!(!gateway.is_remembered(), "its intermediates are others");
+        gateway.ask_at(wall()).expect("they are not needed here");
+        gateway.bundle = Authority::new().bundle;
+        assert!(!gateway.is_remembered());
+        assert!(unauthenticated(gateway.ask_at(wall())), "its authority is not in the bundle any more");
+        assert!(!gateway.is_remembered(), "what is not believed is not remembered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_certificate_is_verified_again_after_a_second() {
+        let gateway = Gateway::new();
+        gateway.ask_at(wall()).expect("an actor");
+        tokio::time::advance(Duration::from_millis(999)).await;
+        assert!(gateway.is_remembered());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!gateway.is_remembered());
+        gateway.ask_at(wall()).expect("an actor");
+        assert!(gateway.is_remembered());
+    }
 }

@@ -3,7 +3,7 @@
 use super::Entity;
 use crate::app::App;
 use credence_model::id::{ActorRef, ClassRef, Namespace};
-use credence_model::spiffe_id::SpiffeId;
+use credence_model::spiffe_id::{SCHEME, SpiffeId};
 use credence_model::template::Named;
 
 /// The type of subjects that is always known.
@@ -49,7 +49,8 @@ pub(super) fn actor_of(app: &App, subject: &Entity) -> Option<(ActorRef, Option<
     if let Sort::Of(namespace) = Sort::of(app, &subject.kind)? {
         return Some((ActorRef { namespace, actor: subject.id.parse().ok()? }, None));
     }
-    if let Ok(id) = SpiffeId::parse(&subject.id) {
+    if subject.id.starts_with(SCHEME) {
+        let id = SpiffeId::parse(&subject.id).ok()?;
         return match app.templates.read(&id) {
             Some(Named::Actor(class, actor)) if id.trust_domain() == app.trust_domain => Some((actor, Some(class))),
             _ => None,
