@@ -8,6 +8,7 @@ use crate::intake::{Intake, LANE_QUEUED, LANE_QUEUED_MAX, Lane, Outlet, QUEUED, 
 use crate::lent::Lent;
 use crate::meter::{Metered, Meters};
 use crate::openings::{Opening, Openings};
+use crate::refused::{RETRY_AFTER_MS, cannot_write, full, stopped};
 use crate::registry::{Answered, CellError, Recorded, Registry, StartReport};
 use crate::sinks::{DIRECTIVES_QUEUED_MAX, Directed, Reconsidered, Sink, Sinks};
 use credence_journal::{Journal, JournalError};
@@ -37,8 +38,6 @@ pub const SNAPSHOT_ENTRIES: u64 = 100_000;
 
 /// How long the cell may take to answer when it is asked whether it is ready, in milliseconds.
 const READY_MS_MAX: u64 = 1_000;
-/// What callers are told to wait when the queue is full, in milliseconds.
-const RETRY_AFTER_MS: u64 = 100;
 
 /// The first pause before a journal that the system refuses is read again, and the longest, in milliseconds.
 const RECOVER_MS: u64 = 100;
@@ -285,20 +284,6 @@ impl Message {
             Self::Entries { reply, .. } => drop(reply.send(Err(refusal))),
         }
     }
-}
-
-fn full() -> Refusal {
-    let message = format!("{QUEUED_MAX} requests wait already, which is the limit");
-    Refusal::new(Kind::Unavailable, message).retry_after_ms(RETRY_AFTER_MS)
-}
-
-fn cannot_write() -> Refusal {
-    let message = "the control plane cannot write its journal now; nothing was recorded";
-    Refusal::new(Kind::Unavailable, message).hint("See its log, and `credence doctor`").retry_after_ms(1_000)
-}
-
-fn stopped() -> Refusal {
-    Refusal::new(Kind::Unavailable, "the control plane is stopping or cannot write its journal").retry_after_ms(1_000)
 }
 
 /// Whoever waits for its end may open the journal again at once: the registry is dropped first, `publish` last.

@@ -9,6 +9,7 @@ mod intake;
 mod lent;
 mod meter;
 mod openings;
+mod refused;
 mod registry;
 mod sinks;
 

@@ -1,7 +1,6 @@
 //! Everything that a decision about one actor depends on, and nothing of any other actor: what a node holds of its own.
 
 use crate::policies::Policies;
-use crate::together::Ahead;
 use credence_model::actor::{Actor, ActorState};
 use credence_model::class::ClassSpec;
 use credence_model::delegation::{Delegation, Grantee, Grantor};
@@ -103,16 +102,6 @@ impl Brief {
             all.push((self.digest, Arc::clone(&self.spec)));
         }
         all
-    }
-
-    /// Has what is taken ahead of a decision count as used.
-    pub fn count(&mut self, ahead: &Ahead) {
-        for delegation in &mut self.delegations {
-            delegation.used = delegation.used.saturating_add(ahead.uses(&delegation.id));
-        }
-        if let Some(Ancestor::Known(parent)) = &mut self.parent {
-            parent.count(ahead);
-        }
     }
 
     /// Gives it the policies that were compiled since.

@@ -3,7 +3,7 @@
 //! INVARIANT: what is not done is not used up. It is not recorded either, except for what kept it from being done.
 
 use crate::asked::Asked;
-use crate::brief::Brief;
+use crate::brief::{Ancestor, Brief};
 use crate::decision::{Decision, Using};
 use crate::inquiry::Answer;
 use crate::judged::Judged;
@@ -119,8 +119,14 @@ impl Ahead {
         self.budgets.get(&(actor.clone(), budget)).copied().unwrap_or_default()
     }
 
-    /// How often a delegation is used.
-    pub fn uses(&self, delegation: &DelegationId) -> u64 {
-        self.uses.get(delegation).copied().unwrap_or_default()
+    /// Has it count as used, of an actor and of those that it comes from.
+    pub fn count(&self, brief: &mut Brief) {
+        for delegation in &mut brief.delegations {
+            let ahead = self.uses.get(&delegation.id).copied().unwrap_or_default();
+            delegation.used = delegation.used.saturating_add(ahead);
+        }
+        if let Some(Ancestor::Known(parent)) = &mut brief.parent {
+            self.count(parent);
+        }
     }
 }

@@ -38,7 +38,7 @@ fn together(world: &World, wanted: &[(&str, i64)], confirms: bool) -> Together {
     let mut ahead = Ahead::default();
     let one = |(tool, amount): &(&str, i64)| {
         let mut brief = Brief::of(&world.state, &actor("x"), &|_| None).expect("an actor");
-        brief.count(&ahead);
+        ahead.count(&mut brief);
         let context = json!({ "amount": amount, "currency": "EUR" });
         let asked = Asked::read(actor("x"), "call", ("tool", &format!("a/{tool}")), (&Value::Null, &context)).unwrap();
         let spent = |actor: &_, budget, since| {

@@ -100,7 +100,7 @@ pub(crate) fn look(
     if !uncompiled.is_empty() {
         return Ok(Looked::Uncompiled(uncompiled));
     }
-    brief.count(ahead);
+    ahead.count(&mut brief);
     let question = asked.question(now);
     let spent = |actor: &ActorRef, budget, since| {
         let recorded = state.budgets.taken(actor, budget, since);
