@@ -11,6 +11,7 @@ mod life;
 mod narrowing;
 mod pool;
 mod prewarmed;
+mod proxy;
 mod resume;
 
 use crate::args::{BenchArgs, BenchRow};

@@ -29,8 +29,8 @@ spec:
       - tool expenses/submit when amount <= 500 EUR
       - tool expenses/delete with step-up, budget 1 calls per life
       - tool expenses/approve with budget 2 calls per life
-      - call agent/default/clerk when method in (SendMessage)
-      - read http/files/reports/2026/* when query.team in (red)
+      - agent default/clerk when method = SendMessage
+      - read http/files/reports/2026/* when query.team = red
 ---
 apiVersion: credence.dev/v1alpha1
 kind: Class
@@ -265,7 +265,7 @@ fn an_agent_is_called_and_a_plain_service_read_as_far_as_the_class_says() {
     let denied = client.ask(json!({ "get": "t1" }));
     let error = &denied["body"]["error"];
     assert_eq!((&denied["status"], &error["code"]), (&json!(403), &json!(-32001)), "{denied}");
-    assert_eq!(error["data"]["missing"], "call agent/default/clerk when method in (GetTask)", "{denied}");
+    assert_eq!(error["data"]["missing"], "agent default/clerk when method = GetTask", "{denied}");
     for (method, path, status, said) in [
         ("GET", "/reports/2026/q3?team=red", 200, "GET /reports/2026/q3"),
         ("GET", "/reports/2026/q3?team=blue", 403, ""),

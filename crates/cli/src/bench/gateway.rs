@@ -2,6 +2,7 @@
 
 use super::actor::{Told, channel, fetched, refused, tell};
 use super::life::Dev;
+use super::proxy::{Proxy, framed};
 use crate::args::BenchPart;
 use crate::failure::Failure;
 use credence_bench::{Measured, Promise, median, quantile};
@@ -10,13 +11,13 @@ use credence_model::refusal::Kind;
 use credence_wire::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
 use credence_wire::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use credence_wire::envoy::service::auth::v3::{AttributeContext, CheckRequest};
+use hyper::body::Bytes;
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
-use tonic::transport::Channel;
 
 /// A class that a gateway asks about.
 pub(super) const CLASS: &str = "apiVersion: credence.dev/v1alpha1
@@ -60,17 +61,17 @@ pub(super) async fn measure(dir: &Path) -> Result<Vec<Measured>, Failure> {
 /// The actor's part: it is the gateway, and who it asks about.
 pub(super) async fn checks(socket: &str) -> Result<(), Failure> {
     let question = own_question(socket).await?;
-    let mut clients = Vec::new();
-    for _ in 0..CONNECTIONS {
-        clients.push(AuthorizationClient::new(channel(socket).await?));
-    }
-    let first = clients.first().ok_or_else(|| Failure::new(Kind::Bug, "no connection"))?;
-    let answer = first.clone().check(question.clone()).await.map_err(|status| refused(&status))?.into_inner();
+    let mut client = AuthorizationClient::new(channel(socket).await?);
+    let answer = client.check(question.clone()).await.map_err(|status| refused(&status))?.into_inner();
     if answer.status.as_ref().is_none_or(|status| status.code != 0) {
         return Err(Failure::new(Kind::Bug, format!("the call was denied: {answer:?}")));
     }
-    let (mut limit, _) = steadily(&clients, &CheckRequest::default()).await?;
-    let (mut took, per_second) = steadily(&clients, &question).await?;
+    let mut proxies = Vec::new();
+    for _ in 0..CONNECTIONS {
+        proxies.push(Proxy::connect(socket).await?);
+    }
+    let (mut limit, _) = steadily(&proxies, framed(&CheckRequest::default())).await?;
+    let (mut took, per_second) = steadily(&proxies, framed(&question)).await?;
     tell(&Told {
         p50_ms: median(&mut took),
         p99_ms: quantile(&mut took, 0.99),
@@ -87,24 +88,18 @@ pub(super) async fn own_question(socket: &str) -> Result<CheckRequest, Failure> 
 }
 
 /// Asks at a steady rate. Gives how long each took from when it was due, in milliseconds, and the rate that was reached.
-async fn steadily(
-    clients: &[AuthorizationClient<Channel>],
-    question: &CheckRequest,
-) -> Result<(Vec<f64>, f64), Failure> {
-    let (clients, question, runtime) = (clients.to_vec(), question.clone(), Handle::current());
+async fn steadily(proxies: &[Proxy], question: Bytes) -> Result<(Vec<f64>, f64), Failure> {
+    let (proxies, runtime) = (proxies.to_vec(), Handle::current());
     // The runtime's clock ticks in milliseconds; a thread of its own sleeps as exactly as the system lets it.
     let pacing = tokio::task::spawn_blocking(move || {
         let (count, begin) = (CHECKS_PER_SECOND * CHECKED_FOR_SECS, Instant::now());
-        let ask = |(nth, client): (u64, &AuthorizationClient<Channel>)| {
+        let ask = |(nth, proxy): (u64, &Proxy)| {
             let due = begin + Duration::from_micros(nth * 1_000_000 / CHECKS_PER_SECOND);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            let (mut client, question) = (client.clone(), question.clone());
-            runtime.spawn(async move {
-                let answered = client.check(question).await;
-                answered.map(|_| due.elapsed().as_secs_f64() * 1000.0).map_err(|status| refused(&status))
-            })
+            let answered = proxy.clone().ask(question.clone());
+            runtime.spawn(async move { answered.await.map(|()| due.elapsed().as_secs_f64() * 1000.0) })
         };
-        let asking: Vec<_> = (0..count).zip(clients.iter().cycle()).map(ask).collect();
+        let asking: Vec<_> = (0..count).zip(proxies.iter().cycle()).map(ask).collect();
         (asking, begin)
     });
     let lost = |error: JoinError| Failure::new(Kind::Bug, format!("a question was lost: {error}"));
