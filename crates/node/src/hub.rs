@@ -167,7 +167,6 @@ impl Hub {
     pub(crate) async fn work(mut self, mut events: mpsc::Receiver<Event>) {
         loop {
             let deadline = self.core.next_deadline();
-            let drained = self.parts.workshop.judge.records().drained();
             tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => self.take(event),
@@ -175,7 +174,7 @@ impl Hub {
                 },
                 () = until(self.clock, deadline) => self.step(Input::Tick),
                 () = expired(self.handing.as_ref().map(|handing| handing.by)) => {}
-                () = drained => {}
+                () = self.parts.workshop.judge.records().drained(), if self.is_ending() => {}
                 () = expired(self.ends_by) => return tracing::warn!("not everything has ended in time"),
             }
             if self.has_made_way() {
@@ -185,6 +184,11 @@ impl Hub {
                 return;
             }
         }
+    }
+
+    /// Whether it waits for what is left, to end or to make way.
+    fn is_ending(&self) -> bool {
+        self.handing.is_some() || self.ends_by.is_some()
     }
 
     /// Whether the end has nothing left to wait for. Without a stream nobody can be told, and the leases tell it.

@@ -202,7 +202,7 @@ fn decide(brief: &Arc<Brief>, wish: Option<&Wish>, at: &At) -> Result<Outcome, R
         return Ok(Outcome::Standing(Arc::clone(brief), Box::new(decision::standing(brief))));
     };
     let (judged, asked) = judge(brief, wish, at)?;
-    Ok(Outcome::Judged(Box::new(judged), Box::new(asked)))
+    Ok(Outcome::Judged(Box::new(judged), Arc::new(asked)))
 }
 
 fn judge(brief: &Arc<Brief>, wish: &Wish, At { fresh, guards }: &At) -> Result<(Judged, Asked), Refusal> {

@@ -30,7 +30,7 @@ pub struct Considered {
 #[derive(Debug)]
 pub enum Outcome {
     /// Somebody wants to do something.
-    Judged(Box<Judged>, Box<Asked>),
+    Judged(Box<Judged>, Arc<Asked>),
     /// It was only asked whether somebody may act at all.
     Standing(Arc<Brief>, Box<Decision>),
 }

@@ -49,7 +49,7 @@ fn together(world: &World, wanted: &[(&str, i64)], confirms: bool) -> Together {
         // No multiple of how often an allowed decision is recorded.
         let id = DecisionId::generate(world.now, [1; ID_ENTROPY_BYTES]);
         let judged = Judged { id, brief: Arc::new(brief), decision };
-        Considered { outcome: Outcome::Judged(Box::new(judged), Box::new(asked)), confirms }
+        Considered { outcome: Outcome::Judged(Box::new(judged), Arc::new(asked)), confirms }
     };
     Together(wanted.iter().map(one).collect())
 }

@@ -27,7 +27,7 @@ pub(crate) const TRIES: usize = 3;
 struct Matter {
     actor: ActorRef,
     /// Only whether it may act at all, if missing.
-    asked: Option<Asked>,
+    asked: Option<Arc<Asked>>,
     confirms: bool,
 }
 
@@ -35,7 +35,7 @@ struct Matter {
 pub(crate) async fn consider(app: &App, asked: Asked) -> Result<Judged, Refusal> {
     let now = app.clock.now();
     let compiled = app.policies.clone();
-    let look = move |state: &State| look(state, asked.clone(), &compiled, now, &Ahead::default());
+    let look = move |state: &State| look(state, &asked, &compiled, now, &Ahead::default());
     let (brief, decision) = looked(app, look).await?;
     Ok(Judged { id: decision_id(now)?, brief, decision })
 }
@@ -82,7 +82,7 @@ pub(crate) enum Looked<T> {
 /// Decides on a registry as it is, if the policies are ready.
 pub(crate) fn look(
     state: &State,
-    asked: Asked,
+    asked: &Asked,
     compiled: &CompiledPolicies,
     now: Timestamp,
     ahead: &Ahead,
@@ -92,7 +92,7 @@ pub(crate) fn look(
     }
     // Time does not go back behind the last entry, whatever this machine's clock does.
     let now = now.max(state.last_at);
-    let Asked { actor, class, .. } = &asked;
+    let Asked { actor, class, .. } = asked;
     let brief = Brief::of(state, actor, &|digest| compiled.of(digest));
     let brief = brief.filter(|brief| class.as_ref().is_none_or(|class| *class == brief.class));
     let mut brief = brief.ok_or_else(|| no_actor(actor).field("subject.id"))?;
@@ -101,7 +101,7 @@ pub(crate) fn look(
         return Ok(Looked::Uncompiled(uncompiled));
     }
     ahead.count(&mut brief);
-    let question = asked.question(now);
+    let question = asked.clone().question(now);
     let spent = |actor: &ActorRef, budget, since| {
         let recorded = state.budgets.taken(actor, budget, since);
         recorded.plus(ahead.spent(actor, budget)).unwrap_or(Decimal::MAX)
@@ -120,11 +120,11 @@ fn look_all(
     let (mut all, mut ahead) = (Vec::with_capacity(matters.len()), Ahead::default());
     for Matter { actor, asked, confirms } in matters {
         let outcome = match asked {
-            Some(asked) => match look(state, asked.clone(), compiled, now, &ahead)? {
+            Some(asked) => match look(state, asked, compiled, now, &ahead)? {
                 Looked::Decided((brief, decision)) => {
                     ahead.add(actor, &decision.using);
                     let judged = Judged { id: decision_id(now)?, brief, decision };
-                    Outcome::Judged(Box::new(judged), Box::new(asked.clone()))
+                    Outcome::Judged(Box::new(judged), Arc::clone(asked))
                 }
                 Looked::Uncompiled(policies) => return Ok(Looked::Uncompiled(policies)),
             },
@@ -142,7 +142,7 @@ fn look_all(
 /// Decides, takes what that uses up, and records it: what is answered is in the journal.
 pub(crate) async fn judge(app: &App, caller: &Caller, asked: &Asked) -> Result<Judged, Refusal> {
     // Whoever asks over AuthZEN is told of the duty.
-    let matter = Matter { actor: asked.actor.clone(), asked: Some(asked.clone()), confirms: true };
+    let matter = Matter { actor: asked.actor.clone(), asked: Some(Arc::new(asked.clone())), confirms: true };
     let Together(all) = judge_all(app, caller, [matter].into()).await?;
     match all.into_iter().next().map(|considered| considered.outcome) {
         Some(Outcome::Judged(judged, _)) => Ok(*judged),
@@ -199,7 +199,7 @@ pub(crate) async fn answer_all(app: &App, asker: Holder, inquiries: Vec<Inquiry>
             Some((_, actor)) => actor,
             None => may_ask_about(app, &asker.actor, &subject).await?,
         };
-        let asked = wish.map(|wish| wish.read(actor.clone())).transpose()?;
+        let asked = wish.map(|wish| wish.read(actor.clone()).map(Arc::new)).transpose()?;
         matters.push(Matter { actor: actor.clone(), asked, confirms });
         known = Some((subject, actor));
     }

@@ -37,7 +37,7 @@ pub(crate) async fn consider_at(app: &App, asked: Asked, at: Timestamp) -> Resul
         return Err(no_past("the control plane was held then, and decided nothing"));
     }
     for _ in 0..TRIES {
-        match look(&state, asked.clone(), &app.policies, at, &Ahead::default())? {
+        match look(&state, &asked, &app.policies, at, &Ahead::default())? {
             Looked::Decided((brief, decision)) => return Ok(Judged { id: decision_id(now)?, brief, decision }),
             Looked::Uncompiled(all) => {
                 for (digest, spec) in all {

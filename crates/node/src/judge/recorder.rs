@@ -71,14 +71,11 @@ impl Records {
     }
 
     /// Waits until the last that is left now is recorded; without end if nothing is left.
-    pub(crate) fn drained(&self) -> impl Future<Output = ()> + use<> {
-        let (mut left, is_left) = (self.left.subscribe(), self.left() > 0);
-        async move {
-            // The sender is as old as whoever waits.
-            let drained = is_left && left.wait_for(|left| left.decisions == 0).await.is_ok();
-            if !drained {
-                std::future::pending().await
-            }
+    pub(crate) async fn drained(&self) {
+        // The sender is as old as whoever waits.
+        let drained = self.left() > 0 && self.left.subscribe().wait_for(|left| left.decisions == 0).await.is_ok();
+        if !drained {
+            std::future::pending().await
         }
     }
 
