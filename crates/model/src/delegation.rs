@@ -172,7 +172,13 @@ impl Delegation {
 
     /// Whether it can never count again.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        matches!(self.lapse(now), Some(Lapse::Revoked | Lapse::Expired | Lapse::UsedUp))
+        self.over_at() <= now
+    }
+
+    /// From when on it can never count again, if nothing more happens to it; the beginning of time if that is so already.
+    pub(crate) fn over_at(&self) -> Timestamp {
+        let is_used_up = self.terms.uses.is_some_and(|uses| self.used >= uses);
+        if is_used_up || self.revoked.is_some() { Timestamp::from_secs(0) } else { self.terms.expires_at }
     }
 }
 

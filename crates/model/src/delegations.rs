@@ -18,8 +18,9 @@ use std::sync::Arc;
 pub struct Delegations {
     #[serde(deserialize_with = "cautious::map")]
     all: OrdMap<DelegationId, Packed>,
-    #[serde(deserialize_with = "cautious::set")]
-    by: OrdSet<(Half, DelegationId)>,
+    /// By whom, and from when on it counts no more: who grants another one is not kept waiting for all of them to be unpacked.
+    #[serde(deserialize_with = "cautious::map")]
+    by: OrdMap<(Half, DelegationId), Timestamp>,
     /// By whom and to whom: however many delegate to a class, what one of them did is found at once.
     #[serde(deserialize_with = "cautious::set")]
     between: OrdSet<(Half, DelegationId)>,
@@ -63,22 +64,27 @@ impl Delegations {
 
     /// Those that somebody granted, oldest first.
     pub fn granted_by<'a>(&'a self, grantor: &'a Grantor) -> impl Iterator<Item = Delegation> + 'a {
-        self.indexed(&self.by, half(grantor)).filter(move |found| found.by == *grantor)
+        self.of_grantor(grantor).filter_map(|(id, _)| self.get(&id)).filter(move |found| found.by == *grantor)
+    }
+
+    /// How many somebody granted, and how many of these are not over.
+    pub(crate) fn count_of(&self, grantor: &Grantor, now: Timestamp) -> (usize, usize) {
+        self.of_grantor(grantor)
+            .fold((0, 0), |(all, living), (_, over_at)| (all + 1, living + usize::from(over_at > now)))
+    }
+
+    fn of_grantor(&self, grantor: &Grantor) -> impl Iterator<Item = (DelegationId, Timestamp)> {
+        let of = half(grantor);
+        let all = self.by.range((of, DelegationId::LEAST)..).take_while(move |((half, _), _)| *half == of);
+        all.map(|((_, id), over_at)| (*id, *over_at))
     }
 
     /// Those that somebody granted to somebody, oldest first.
     pub fn between<'a>(&'a self, grantor: &'a Grantor, grantee: &'a Grantee) -> impl Iterator<Item = Delegation> + 'a {
-        let all = self.indexed(&self.between, half(&(grantor, grantee)));
+        let of = half(&(grantor, grantee));
+        let ids = self.between.range((of, DelegationId::LEAST)..).take_while(move |(half, _)| *half == of);
+        let all = ids.filter_map(|(_, id)| self.get(id));
         all.filter(move |found| found.by == *grantor && found.to == *grantee)
-    }
-
-    fn indexed<'a>(
-        &'a self,
-        index: &'a OrdSet<(Half, DelegationId)>,
-        of: Half,
-    ) -> impl Iterator<Item = Delegation> + 'a {
-        let ids = index.range((of, DelegationId::LEAST)..).take_while(move |(half, _)| *half == of);
-        ids.filter_map(|(_, id)| self.get(id))
     }
 
     /// Those that were over by then, the longest first.
@@ -90,7 +96,7 @@ impl Delegations {
         let Some(packed) = Packed::pack(delegation) else { return };
         let id = delegation.id;
         self.ends.insert((delegation.ends_at(), id));
-        self.by.insert((half(&delegation.by), id));
+        self.by.insert((half(&delegation.by), id), delegation.over_at());
         self.between.insert((half(&(&delegation.by, &delegation.to)), id));
         self.all.insert(id, packed);
     }

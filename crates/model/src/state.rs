@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Format of [`State::encode`]; another one means: replay the journal instead.
-const SNAPSHOT_FORMAT: u32 = 11;
+const SNAPSHOT_FORMAT: u32 = 12;
 
 /// The registry. What grows with the number of actors is in maps that share their nodes, so a clone costs what is bound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -292,14 +292,35 @@ fn a_delegation_that_is_asked_for_again_later_is_granted_once() {
 fn a_grantor_has_so_many_delegations_and_no_more() {
     let mut world = world();
     let terms = terms(&world);
+    let once = Terms { uses: Some(1), ..terms.clone() };
+    let soon = Terms { expires_at: world.now.plus_secs(60), ..terms.clone() };
     let first = grant(&mut world, by("ada"), Grantee::Class(class()), terms.clone()).unwrap();
-    for _ in 1..PER_GRANTOR_MAX {
+    let used = grant(&mut world, by("ada"), Grantee::Class(class()), once).unwrap();
+    grant(&mut world, by("ada"), Grantee::Class(class()), soon).unwrap();
+    for _ in 3..PER_GRANTOR_MAX {
         grant(&mut world, by("ada"), Grantee::Class(class()), terms.clone()).unwrap();
     }
-    assert_eq!(grant(&mut world, by("ada"), Grantee::Class(class()), terms.clone()).unwrap_err().kind, Kind::Limited);
+    let is_full = |world: &mut World| {
+        let refused = grant(world, by("ada"), Grantee::Class(class()), terms.clone()).unwrap_err();
+        assert_eq!(refused.kind, Kind::Limited, "{refused}");
+    };
+    is_full(&mut world);
     grant(&mut world, by("bob"), Grantee::Class(class()), terms.clone()).unwrap();
-    world.ok(Command::RevokeDelegation { delegation: first, of: None, reason: None });
-    grant(&mut world, by("ada"), Grantee::Class(class()), terms).unwrap();
+    let over: [(&str, &dyn Fn(&mut World)); 3] = [
+        ("revoked", &|world| {
+            world.ok(Command::RevokeDelegation { delegation: first, of: None, reason: None });
+        }),
+        ("used up", &|world| {
+            world.ok(Command::Use { uses: vec![uses("ada-1", &[used], Vec::new())] });
+        }),
+        ("expired", &|world| world.pass_ms(60_000)),
+    ];
+    for (how, end) in over {
+        end(&mut world);
+        let another = grant(&mut world, by("ada"), Grantee::Class(class()), terms.clone());
+        another.unwrap_or_else(|refusal| panic!("one is {how}: {refusal}"));
+        is_full(&mut world);
+    }
 }
 
 fn with_spawn(max_depth: u32, max_children: u32) -> ClassSpec {

@@ -2,7 +2,7 @@
 
 use crate::policies::Policies;
 use credence_model::actor::{Actor, ActorState};
-use credence_model::class::ClassSpec;
+use credence_model::class::{Class, ClassSpec};
 use credence_model::delegation::{Delegation, Grantee, Grantor};
 use credence_model::id::{ActorRef, ClassRef, Digest};
 use credence_model::label::Labels;
@@ -61,7 +61,8 @@ impl Brief {
     pub fn of(state: &State, actor: &ActorRef, compiled: Compiled) -> Option<Self> {
         let actor = state.actors.get(actor)?;
         let lineage = state.lineages.get(&actor.actor).cloned().unwrap_or_default();
-        let in_force = state.class_of(&actor).and_then(|class| class.in_force());
+        let class = state.class_of(&actor);
+        let in_force = class.and_then(Class::in_force);
         // The length of a chain is limited when it is made, so this ends.
         let ancestor = |parent: &ActorRef| match Self::of(state, parent, compiled) {
             Some(brief) => Ancestor::Known(Box::new(brief)),
@@ -71,13 +72,13 @@ impl Brief {
         Some(Self {
             class: class_ref(&actor),
             labels: actor.labels.clone(),
-            barred: barred(state, &actor),
+            barred: barred(&actor, class, in_force.is_some()),
             revision: in_force.map_or(0, |(number, _)| number),
             spec: in_force.map(|(_, revision)| Arc::clone(&revision.spec)).unwrap_or_default(),
             digest: in_force.map_or(Digest([0; 32]), |(_, revision)| revision.digest),
             policies: in_force.and_then(|(_, revision)| compiled(&revision.digest)),
             only: in_force.map(|(_, revision)| revision.consent.only.clone()).unwrap_or_default(),
-            delegations: delegations(state, &actor, &lineage),
+            delegations: delegations(state, &actor, class, &lineage),
             lineage,
             parent,
             actor: actor.actor.clone(),
@@ -113,18 +114,15 @@ impl Brief {
     }
 }
 
-fn barred(state: &State, actor: &Actor) -> Option<String> {
-    let (id, class) = (&actor.actor, class_ref(actor));
-    match actor.state {
-        ActorState::Terminated => return Some(format!("actor {id} was terminated")),
-        ActorState::Quarantined => return Some(format!("actor {id} was quarantined")),
-        _ => {}
+fn barred(actor: &Actor, class: Option<&Class>, is_in_force: bool) -> Option<String> {
+    let id = &actor.actor;
+    match (actor.state, class) {
+        (ActorState::Terminated, _) => Some(format!("actor {id} was terminated")),
+        (ActorState::Quarantined, _) => Some(format!("actor {id} was quarantined")),
+        (_, None) => Some(format!("class {} does not exist any more", class_ref(actor))),
+        (_, Some(class)) if !class.enabled => Some(format!("class {} is disabled", class.class)),
+        (_, Some(class)) => (!is_in_force).then(|| none_in_force(&class.class)),
     }
-    let Some(found) = state.class_of(actor) else { return Some(format!("class {class} does not exist any more")) };
-    if !found.enabled {
-        return Some(format!("class {class} is disabled"));
-    }
-    found.in_force().is_none().then(|| none_in_force(&class))
 }
 
 /// Why a class without a revision in force permits nothing.
@@ -133,7 +131,7 @@ pub(crate) fn none_in_force(class: &ClassRef) -> String {
 }
 
 /// Those of its user, to it or to its class, in its session; or those of the actor that spawned it, to it.
-fn delegations(state: &State, actor: &Actor, lineage: &Lineage) -> Vec<Delegation> {
+fn delegations(state: &State, actor: &Actor, class: Option<&Class>, lineage: &Lineage) -> Vec<Delegation> {
     let by = match (&lineage.parent, &lineage.user) {
         (Some(parent), _) => Grantor::Actor(parent.clone()),
         (None, Some(user)) => Grantor::User(user.clone()),
@@ -141,7 +139,6 @@ fn delegations(state: &State, actor: &Actor, lineage: &Lineage) -> Vec<Delegatio
     };
     let is_session = |found: &Delegation| found.terms.session.is_none() || found.terms.session == lineage.session;
     // A class that was made anew under the same name is another one.
-    let class = state.class_of(actor);
     let is_of_class = |found: &Delegation| class.is_some_and(|class| class.created_at <= found.granted_at);
     let (to, to_class) = (Grantee::Actor(actor.actor.clone()), Grantee::Class(class_ref(actor)));
     let own = state.delegations.between(&by, &to);

@@ -1,5 +1,6 @@
 //! The smallest grant that would allow what was denied.
 
+use crate::verdict::sentence;
 use credence_model::permission::Permission;
 use credence_model::permission::condition::{Attribute, Condition, Constraint, End, Range};
 use credence_model::permission::question::{Fact, Match, Principal, Question, Unmet, Why};
@@ -7,22 +8,22 @@ use credence_model::permission::target::Target;
 
 /// Why none of these allows it, and the smallest permission that would: that of them which lacks least, about exactly this and
 /// as far as this request goes. `None` if nothing that could be granted would help.
-pub(crate) fn smallest(
-    permissions: &[Permission],
+pub(crate) fn smallest<'a>(
+    permissions: impl IntoIterator<Item = &'a Permission>,
     question: &Question,
     who: &Principal,
 ) -> (String, Option<Permission>) {
-    let short = permissions.iter().filter_map(|permission| match permission.answers(question, who) {
+    let short = permissions.into_iter().filter_map(|permission| match permission.answers(question, who) {
         Match::Unmet(unmet) => Some((permission, unmet)),
         Match::Beside | Match::Holds => None,
     });
     let exactly = Target::exactly(question.action.clone(), &question.resource);
     let Some((nearest, unmet)) = short.min_by_key(|(_, unmet)| (unmet.iter().any(is_unsaid), unmet.len())) else {
         let permission = Permission { target: exactly, when: Vec::new(), with: Vec::new() };
-        return (format!("does not allow `{}`", permission.target), Some(permission));
+        return (sentence(format_args!("does not allow `{}`", permission.target)), Some(permission));
     };
     let why = unmet.iter().map(|unmet| reason(unmet)).collect::<Vec<_>>().join(", and ");
-    let why = format!("allows `{nearest}`, and {why}");
+    let why = sentence(format_args!("allows `{nearest}`, and {why}"));
     if unmet.iter().any(is_unsaid) {
         return (why, None);
     }

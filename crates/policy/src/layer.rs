@@ -4,7 +4,7 @@ mod guard;
 
 use crate::brief::{Brief, none_in_force};
 use crate::grant;
-use crate::verdict::{Layer, Missing, Verdict};
+use crate::verdict::{Layer, Missing, Verdict, sentence};
 use credence_model::delegation::Delegation;
 use credence_model::guards::Guards;
 use credence_model::id::GuardRef;
@@ -102,13 +102,13 @@ fn class<'a>(brief: &'a Brief, question: &Question) -> Said<'a> {
     allowing.sort_by_key(|allowing| allowing.with.len());
     match allowing.first() {
         Some(Allowing { line, .. }) => {
-            let why = format!("{whose} allows `{line}`");
+            let why = sentence(format_args!("{whose} allows `{line}`"));
             allow(brief, Layer::Class, why, allowing)
         }
         None => {
             let who = format!("the owner of class {} ({}), by a new revision", brief.class, brief.spec.owner);
             let (why, missing) = short_of(&permissions.allow, question, brief, &who);
-            deny(format!("{whose} {why}"), missing)
+            deny(sentence(format_args!("{whose} {why}")), missing)
         }
     }
 }
@@ -141,18 +141,18 @@ fn consent<'a>(brief: &'a Brief, question: &Question) -> Said<'a> {
     }
     let whose = format!("the consent to revision {} of class {}", brief.revision, brief.class);
     if brief.only.is_empty() {
-        return allow(brief, Layer::Consent, format!("{whose} is to all that it permits"), Vec::new());
+        return allow(brief, Layer::Consent, sentence(format_args!("{whose} is to all that it permits")), Vec::new());
     }
     let allowing = allowing(&brief.only, question, &brief.principal(), By::Class);
     match allowing.first() {
         Some(Allowing { line, .. }) => {
-            let why = format!("{whose} allows `{line}`");
+            let why = sentence(format_args!("{whose} allows `{line}`"));
             allow(brief, Layer::Consent, why, allowing)
         }
         None => {
             let who = "an administrator, by a consent to more";
             let (why, missing) = short_of(&brief.only, question, brief, who);
-            deny(brief, Layer::Consent, format!("{whose} {why}"), missing)
+            deny(brief, Layer::Consent, sentence(format_args!("{whose} {why}")), missing)
         }
     }
 }
@@ -164,7 +164,8 @@ fn delegation<'a>(brief: &'a Brief, question: &Question) -> Option<Said<'a>> {
         (Some(parent), _) => format!("actor {parent}"),
         (None, Some(user)) => user.to_string(),
         (None, None) if brief.spec.permissions.delegation.required => {
-            let why = format!("actor {} acts for nobody, and its class acts only for users", brief.actor);
+            let why =
+                sentence(format_args!("actor {} acts for nobody, and its class acts only for users", brief.actor));
             return Some(deny(brief, Layer::Delegation, why, None));
         }
         (None, None) => return None,
@@ -179,16 +180,16 @@ fn delegation<'a>(brief: &'a Brief, question: &Question) -> Option<Said<'a>> {
     Some(match allowed.first() {
         Some(Allowing { line, by, .. }) => {
             let id = if let By::Delegation(found) = by { found.id.to_string() } else { String::new() };
-            let why = format!("{who} delegated `{line}` (delegation {id})");
+            let why = sentence(format_args!("{who} delegated `{line}` (delegation {id})"));
             allow(brief, Layer::Delegation, why, allowed)
         }
         None => {
-            let all: Vec<_> = in_force.iter().flat_map(|found| &found.terms.allow).cloned().collect();
-            let (why, missing) = short_of(&all, question, brief, &who);
+            let all = in_force.iter().flat_map(|found| &found.terms.allow);
+            let (why, missing) = short_of(all, question, brief, &who);
             let lapsed = brief.delegations.iter().find_map(|found| Some((found.id, found.lapse(question.at)?)));
             let lapsed = lapsed.filter(|_| in_force.is_empty());
             let lapsed = lapsed.map(|(id, lapse)| format!("; delegation {id}: {lapse}")).unwrap_or_default();
-            deny(brief, Layer::Delegation, format!("what {who} delegated {why}{lapsed}"), missing)
+            deny(brief, Layer::Delegation, sentence(format_args!("what {who} delegated {why}{lapsed}")), missing)
         }
     })
 }
@@ -226,7 +227,12 @@ fn is_forbidden(permission: &Permission, question: &Question, who: &Principal) -
 }
 
 /// Why none of these permissions allows, what would, and who could give it.
-fn short_of(permissions: &[Permission], question: &Question, brief: &Brief, who: &str) -> (String, Option<Missing>) {
+fn short_of<'a>(
+    permissions: impl IntoIterator<Item = &'a Permission>,
+    question: &Question,
+    brief: &Brief,
+    who: &str,
+) -> (String, Option<Missing>) {
     let (why, permission) = grant::smallest(permissions, question, &brief.principal());
     (why, permission.map(|permission| Missing { permission, who: who.to_owned() }))
 }

@@ -5,7 +5,10 @@ use credence_model::id::ActorRef;
 use credence_model::permission::Permission;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::fmt::{self, Write};
+
+/// Room for a sentence, in bytes.
+const SENTENCE_BYTES: usize = 192;
 
 /// What one layer says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,6 +66,14 @@ mod as_text {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ActorRef, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
+}
+
+/// A sentence, in room that most of them fit in: one that grows piece by piece costs more than what it tells of.
+pub(crate) fn sentence(of: fmt::Arguments) -> String {
+    let mut sentence = String::with_capacity(SENTENCE_BYTES);
+    // Writing to a text does not fail.
+    let _ = sentence.write_fmt(of);
+    sentence
 }
 
 impl Verdict {

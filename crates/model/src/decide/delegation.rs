@@ -43,11 +43,7 @@ pub(super) fn grant(
         user.validate("by")?;
     }
     terms.validate(moment.now, secs_max(class))?;
-    let (mut all, mut living) = (0, 0);
-    for delegation in state.delegations.granted_by(by) {
-        all += 1;
-        living += usize::from(!delegation.is_over(moment.now));
-    }
+    let (all, living) = state.delegations.count_of(by, moment.now);
     if living >= PER_GRANTOR_MAX {
         let message = format!("{by} has {PER_GRANTOR_MAX} delegations that are not over");
         return Err(Refusal::new(Kind::Limited, message).hint("Revoke one first"));

@@ -38,7 +38,8 @@ impl Decimal {
         if !is_number(whole) || !is_number(fraction) || fraction.len() > DIGITS {
             return None;
         }
-        let fraction: i64 = format!("{fraction:0<DIGITS$}").parse().ok()?;
+        let missing = u32::try_from(DIGITS - fraction.len()).ok()?;
+        let fraction = fraction.parse::<i64>().ok()? * 10_i64.pow(missing);
         let magnitude = whole.parse::<i64>().ok()?.checked_mul(SCALE)?.checked_add(fraction)?;
         Some(Self(if is_negative { -magnitude } else { magnitude }))
     }

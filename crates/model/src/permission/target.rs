@@ -68,9 +68,9 @@ impl Resource {
     /// Reads a resource's name. Names of hosts are in small letters.
     pub fn new(kind: Name, id: &str) -> Result<Self, InvalidText> {
         check_id(&kind, id)?;
-        match id.split(separator(&kind)).find(|segment| segment.contains('*')) {
-            Some(_) => Err(InvalidText::new("resource", id, "a request names one resource, without *")),
-            None => Ok(Self { kind, id: id.into() }),
+        match id.contains('*') {
+            true => Err(InvalidText::new("resource", id, "a request names one resource, without *")),
+            false => Ok(Self { kind, id: id.into() }),
         }
     }
 
@@ -175,6 +175,9 @@ impl fmt::Display for Target {
 impl Pattern {
     pub(super) fn parse(kind: &Name, text: &str) -> Result<Self, InvalidText> {
         check_id(kind, text)?;
+        if !text.contains('*') {
+            return Ok(Self(text.into()));
+        }
         let segments = segments(kind, text);
         let invalid = |why| Err(InvalidText::new("resource", text, why));
         for (nth, segment) in segments.iter().enumerate() {

@@ -12,11 +12,11 @@ use std::collections::BTreeSet;
 /// What is wrong, and at which column, counted from 1; 0 if it is about the whole.
 type Wrong = (usize, String);
 
-/// A piece of the text, and its column.
+/// A piece of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
+enum Piece<'t> {
     /// Letters, digits and what names are made of.
-    Word(String),
+    Word(&'t str),
     /// What stood in quotes.
     Quoted(String),
     /// A comparison, a bracket or a comma.
@@ -30,7 +30,8 @@ pub(super) fn parse(text: &str) -> Result<Permission, Wrong> {
     if text.len() > PERMISSION_BYTES_MAX {
         return Err((0, format!("it is longer than {PERMISSION_BYTES_MAX} bytes")));
     }
-    let mut reader = Reader { pieces: pieces(text)?, next: 0, end: text.chars().count() + 1 };
+    let (pieces, end) = pieces(text)?;
+    let mut reader = Reader { pieces, next: 0, end };
     let target = reader.target()?;
     let mut when = Vec::new();
     let mut joint = "when";
@@ -59,32 +60,35 @@ pub(super) fn parse(text: &str) -> Result<Permission, Wrong> {
     Ok(Permission { target, when, with: with.into_iter().collect() })
 }
 
-fn pieces(text: &str) -> Result<Vec<(usize, Piece)>, Wrong> {
-    let mut pieces = Vec::new();
-    let mut rest = text;
+/// All pieces with their columns, and the column behind the last.
+fn pieces(text: &str) -> Result<(Vec<(usize, Piece<'_>)>, usize), Wrong> {
+    // More than most permissions have.
+    let mut pieces = Vec::with_capacity(32);
+    let (mut rest, mut column) = (text, 1);
     while let Some(first) = rest.chars().next() {
-        let column = text.chars().count() - rest.chars().count() + 1;
-        if first == ' ' {
-            rest = rest.trim_start_matches(' ');
+        let bytes = if first == ' ' {
+            1
         } else if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
             pieces.push((column, Piece::Sign(sign)));
-            rest = rest.get(sign.len()..).unwrap_or_default();
+            sign.len()
         } else if first == '"' {
             let (quoted, bytes) = quoted(rest).ok_or_else(|| (column, "the quote is not closed".to_owned()))?;
             pieces.push((column, Piece::Quoted(quoted)));
-            rest = rest.get(bytes..).unwrap_or_default();
+            bytes
         } else {
-            let legal = |c: char| c.is_ascii_alphanumeric() || "-_.~:@+/*".contains(c);
-            let bytes = rest.find(|c| !legal(c)).unwrap_or(rest.len());
+            let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~:@+/*".contains(&byte);
+            let bytes = rest.bytes().position(|byte| !legal(byte)).unwrap_or(rest.len());
             if bytes == 0 {
                 return Err((column, format!("`{}` does not belong here", first.escape_debug())));
             }
-            let (word, behind) = rest.split_at(bytes);
-            pieces.push((column, Piece::Word(word.to_owned())));
-            rest = behind;
-        }
+            pieces.push((column, Piece::Word(rest.get(..bytes).unwrap_or_default())));
+            bytes
+        };
+        let (taken, behind) = rest.split_at_checked(bytes).unwrap_or((rest, ""));
+        column += taken.chars().count();
+        rest = behind;
     }
-    Ok(pieces)
+    Ok((pieces, column))
 }
 
 /// What stands in quotes, and how many bytes that takes. A backslash stands before a quote or a backslash.
@@ -102,15 +106,15 @@ fn quoted(text: &str) -> Option<(String, usize)> {
     None
 }
 
-struct Reader {
-    pieces: Vec<(usize, Piece)>,
+struct Reader<'t> {
+    pieces: Vec<(usize, Piece<'t>)>,
     next: usize,
     /// The column behind the last.
     end: usize,
 }
 
-impl Reader {
-    fn peek(&self) -> Option<&Piece> {
+impl<'t> Reader<'t> {
+    fn peek(&self) -> Option<&Piece<'t>> {
         self.pieces.get(self.next).map(|(_, piece)| piece)
     }
 
@@ -131,7 +135,7 @@ impl Reader {
     /// Whether this word or sign is next; then it is taken.
     fn takes(&mut self, expected: &str) -> bool {
         let is_next = match self.peek() {
-            Some(Piece::Word(word)) => word == expected,
+            Some(Piece::Word(word)) => *word == expected,
             Some(Piece::Sign(sign)) => *sign == expected,
             _ => false,
         };
@@ -139,10 +143,9 @@ impl Reader {
         is_next
     }
 
-    fn word(&mut self, what: &str) -> Result<String, Wrong> {
+    fn word(&mut self, what: &str) -> Result<&'t str, Wrong> {
         match self.peek() {
-            Some(Piece::Word(word)) => {
-                let word = word.clone();
+            Some(&Piece::Word(word)) => {
                 self.next += 1;
                 Ok(word)
             }
@@ -155,13 +158,13 @@ impl Reader {
         let first = self.word("tool, model, egress, agent, spawn or an action")?;
         let second_at = self.column();
         let second = self.word("what it is about")?;
-        Target::read(&first, &second).map_err(|(word, why)| (if word == 0 { first_at } else { second_at }, why))
+        Target::read(first, second).map_err(|(word, why)| (if word == 0 { first_at } else { second_at }, why))
     }
 
     fn condition(&mut self) -> Result<Condition, Wrong> {
         let column = self.column();
         let name = self.word("an attribute")?;
-        let attribute = match name.as_str() {
+        let attribute = match name {
             "label" => Attribute::Label(self.word("the key of a label")?.into()),
             name => {
                 let why = || (column, format!("`{name}` is no attribute"));
@@ -207,10 +210,9 @@ impl Reader {
 
     /// A number, or a time of day, and its currency; `None` if something else comes.
     fn number(&mut self, attribute: &Attribute) -> Result<Option<(Decimal, Option<SmolStr>)>, Wrong> {
-        let Some(Piece::Word(word)) = self.peek() else { return Ok(None) };
-        let word = word.clone();
+        let Some(&Piece::Word(word)) = self.peek() else { return Ok(None) };
         if matches!(attribute, Attribute::Time) {
-            let time = time_of_day(&word).ok_or_else(|| self.expected("a time from 00:00 to 24:00"))?;
+            let time = time_of_day(word).ok_or_else(|| self.expected("a time from 00:00 to 24:00"))?;
             self.next += 1;
             return Ok(Some((time, None)));
         }
@@ -218,11 +220,11 @@ impl Reader {
             return Ok(None);
         }
         let exact = || self.expected("a number with at most four digits behind the point, or a word in quotes");
-        let number = Decimal::parse(&word).ok_or_else(exact)?;
+        let number = Decimal::parse(word).ok_or_else(exact)?;
         self.next += 1;
-        let is_currency = |word: &String| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+        let is_currency = |word: &str| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_uppercase());
         let currency = match self.peek() {
-            Some(Piece::Word(word)) if is_currency(word) => Some(SmolStr::from(word.as_str())),
+            Some(&Piece::Word(word)) if is_currency(word) => Some(SmolStr::from(word)),
             _ => None,
         };
         if currency.is_some() {
@@ -238,7 +240,7 @@ impl Reader {
         let column = self.column();
         let word: SmolStr = match self.peek() {
             Some(Piece::Quoted(word)) => word.as_str().into(),
-            Some(Piece::Word(word)) if word.starts_with(|c: char| c.is_ascii_alphabetic()) => word.as_str().into(),
+            Some(&Piece::Word(word)) if word.starts_with(|c: char| c.is_ascii_alphabetic()) => word.into(),
             _ => return Err(self.expected("a word")),
         };
         self.next += 1;

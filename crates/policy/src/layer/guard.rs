@@ -6,7 +6,7 @@
 use super::{Said, allow, allowing, deny, is_forbidden, short_of};
 use crate::brief::Brief;
 use crate::layer::By;
-use crate::verdict::Layer;
+use crate::verdict::{Layer, sentence};
 use credence_model::guard::Guard;
 use credence_model::guards::Guards;
 use credence_model::permission::question::Question;
@@ -32,13 +32,13 @@ fn one<'a>(brief: &'a Brief, question: &Question, guard: &'a Guard) -> Said<'a> 
     let allowing = allowing(&guard.spec.allow, question, &brief.principal(), By::Guard(&guard.guard));
     match allowing.first() {
         Some(found) => {
-            let why = format!("{} allows `{}`", named(guard), found.line);
+            let why = sentence(format_args!("{} allows `{}`", named(guard), found.line));
             allow(brief, Layer::Guard, why, allowing)
         }
         None => {
             let who = format!("the owner of guard {} ({})", guard.guard, guard.spec.owner);
             let (why, missing) = short_of(&guard.spec.allow, question, brief, &who);
-            deny(brief, Layer::Guard, format!("{} {why}", named(guard)), missing)
+            deny(brief, Layer::Guard, sentence(format_args!("{} {why}", named(guard))), missing)
         }
     }
 }
