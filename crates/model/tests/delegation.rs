@@ -306,21 +306,17 @@ fn a_grantor_has_so_many_delegations_and_no_more() {
     };
     is_full(&mut world);
     grant(&mut world, by("bob"), Grantee::Class(class()), terms.clone()).unwrap();
-    let over: [(&str, &dyn Fn(&mut World)); 3] = [
-        ("revoked", &|world| {
-            world.ok(Command::RevokeDelegation { delegation: first, of: None, reason: None });
-        }),
-        ("used up", &|world| {
-            world.ok(Command::Use { uses: vec![uses("ada-1", &[used], Vec::new())] });
-        }),
-        ("expired", &|world| world.pass_ms(60_000)),
-    ];
-    for (how, end) in over {
-        end(&mut world);
-        let another = grant(&mut world, by("ada"), Grantee::Class(class()), terms.clone());
+    let has_room_for_one = |world: &mut World, how: &str| {
+        let another = grant(world, by("ada"), Grantee::Class(class()), terms.clone());
         another.unwrap_or_else(|refusal| panic!("one is {how}: {refusal}"));
-        is_full(&mut world);
-    }
+        is_full(world);
+    };
+    world.ok(Command::RevokeDelegation { delegation: first, of: None, reason: None });
+    has_room_for_one(&mut world, "revoked");
+    world.ok(Command::Use { uses: vec![uses("ada-1", &[used], Vec::new())] });
+    has_room_for_one(&mut world, "used up");
+    world.pass_ms(60_000);
+    has_room_for_one(&mut world, "expired");
 }
 
 fn with_spawn(max_depth: u32, max_children: u32) -> ClassSpec {

@@ -41,6 +41,7 @@ mod route;
 mod sds;
 mod socket;
 mod status;
+mod streams;
 mod workload;
 
 /// Longest path of a Unix socket, in bytes: `sun_path` has 108, some clients fewer.

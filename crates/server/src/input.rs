@@ -155,11 +155,17 @@ fn malformed(field: &str, message: impl Into<String>) -> Refusal {
 mod unique {
     //! Reads any JSON and keeps nothing, but refuses an object that names a member twice.
 
-    use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+    use serde::Deserialize;
+    use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+    use std::borrow::Cow;
     use std::collections::BTreeSet;
     use std::fmt;
 
     pub(super) struct Members;
+
+    /// Where it stands, unless it is written with escapes: `Cow` alone would copy it.
+    #[derive(Deserialize)]
+    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
     impl<'de> Deserialize<'de> for Members {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -177,7 +183,7 @@ mod unique {
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
             let mut seen = BTreeSet::new();
-            while let Some(name) = map.next_key::<String>()? {
+            while let Some(Name(name)) = map.next_key()? {
                 let _: Members = map.next_value()?;
                 if let Some(twice) = seen.replace(name) {
                     return Err(A::Error::custom(format!("the member `{}` appears twice", twice.escape_debug())));

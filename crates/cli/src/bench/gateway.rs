@@ -2,7 +2,7 @@
 
 use super::actor::{Told, channel, fetched, refused, tell};
 use super::life::Dev;
-use super::proxy::{Proxy, framed};
+use super::proxy::{Pace, steadily};
 use crate::args::BenchPart;
 use crate::failure::Failure;
 use credence_bench::{Measured, Promise, median, quantile};
@@ -11,13 +11,9 @@ use credence_model::refusal::Kind;
 use credence_wire::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
 use credence_wire::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use credence_wire::envoy::service::auth::v3::{AttributeContext, CheckRequest};
-use hyper::body::Bytes;
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
-use tokio::runtime::Handle;
-use tokio::task::JoinError;
 
 /// A class that a gateway asks about.
 pub(super) const CLASS: &str = "apiVersion: credence.dev/v1alpha1
@@ -30,11 +26,10 @@ spec:
     record: {allowedOneIn: 1000}
 ";
 pub(super) const NAME: &str = "default/bench-gateway";
-/// Questions each second, and for how long.
+/// Questions each second.
 const CHECKS_PER_SECOND: u64 = 10_000;
-const CHECKED_FOR_SECS: u64 = 3;
-/// Connections that share them, as Envoy has one for each of its threads.
-const CONNECTIONS: usize = 4;
+/// For three seconds, over as many connections as Envoy has with four threads.
+const PACE: Pace = Pace { per_second: CHECKS_PER_SECOND, count: 3 * CHECKS_PER_SECOND, connections: 4 };
 
 pub(super) async fn measure(dir: &Path) -> Result<Vec<Measured>, Failure> {
     let dev = Dev::start(&dir.join("home")).await?;
@@ -66,12 +61,13 @@ pub(super) async fn checks(socket: &str) -> Result<(), Failure> {
     if answer.status.as_ref().is_none_or(|status| status.code != 0) {
         return Err(Failure::new(Kind::Bug, format!("the call was denied: {answer:?}")));
     }
-    let mut proxies = Vec::new();
-    for _ in 0..CONNECTIONS {
-        proxies.push(Proxy::connect(socket).await?);
-    }
-    let (mut limit, _) = steadily(&proxies, framed(&CheckRequest::default())).await?;
-    let (mut took, per_second) = steadily(&proxies, framed(&question)).await?;
+    let socket = socket.to_owned();
+    let ask = move || {
+        Ok::<_, Failure>((steadily(&socket, &CheckRequest::default(), PACE)?, steadily(&socket, &question, PACE)?))
+    };
+    let asked = tokio::task::spawn_blocking(ask).await;
+    let ((mut limit, _), (mut took, per_second)) =
+        asked.map_err(|error| Failure::new(Kind::Bug, format!("the load generator broke: {error}")))??;
     tell(&Told {
         p50_ms: median(&mut took),
         p99_ms: quantile(&mut took, 0.99),
@@ -85,31 +81,6 @@ pub(super) async fn checks(socket: &str) -> Result<(), Failure> {
 pub(super) async fn own_question(socket: &str) -> Result<CheckRequest, Failure> {
     let svid = fetched(socket).await?;
     Ok(question(&pem::write(Label::Certificate, &svid)))
-}
-
-/// Asks at a steady rate. Gives how long each took from when it was due, in milliseconds, and the rate that was reached.
-async fn steadily(proxies: &[Proxy], question: Bytes) -> Result<(Vec<f64>, f64), Failure> {
-    let (proxies, runtime) = (proxies.to_vec(), Handle::current());
-    // The runtime's clock ticks in milliseconds; a thread of its own sleeps as exactly as the system lets it.
-    let pacing = tokio::task::spawn_blocking(move || {
-        let (count, begin) = (CHECKS_PER_SECOND * CHECKED_FOR_SECS, Instant::now());
-        let ask = |(nth, proxy): (u64, &Proxy)| {
-            let due = begin + Duration::from_micros(nth * 1_000_000 / CHECKS_PER_SECOND);
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            let answered = proxy.clone().ask(question.clone());
-            runtime.spawn(async move { answered.await.map(|()| due.elapsed().as_secs_f64() * 1000.0) })
-        };
-        let asking: Vec<_> = (0..count).zip(proxies.iter().cycle()).map(ask).collect();
-        (asking, begin)
-    });
-    let lost = |error: JoinError| Failure::new(Kind::Bug, format!("a question was lost: {error}"));
-    let (asking, begin) = pacing.await.map_err(lost)?;
-    let mut took = Vec::with_capacity(asking.len());
-    for one in asking {
-        took.push(one.await.map_err(lost)??);
-    }
-    let per_second = took.len() as f64 / begin.elapsed().as_secs_f64();
-    Ok((took, per_second))
 }
 
 fn question(certificate: &str) -> CheckRequest {

@@ -2,6 +2,7 @@
 
 use crate::endpoint::desk::Desk;
 use crate::endpoint::route::{Services, refuse};
+use crate::endpoint::streams::Streams;
 use credence_attest::process_tree::{TreeRoot, peer_of};
 use credence_telemetry::activity::{Activity, Counted};
 use credence_telemetry::limit::Limit;
@@ -10,11 +11,10 @@ use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use prometheus_client::metrics::gauge::Gauge;
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
@@ -162,11 +162,12 @@ async fn connection(stream: UnixStream, services: Option<Services>, mut closing:
         answer.boxed()
     });
     let write = Duration::from_millis(WRITE_MS_MAX);
-    let (builder, stream) = (builder(), Patient::new(stream, write, &WRITE_TIME));
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let streams = Streams::default();
+    let (builder, stream) = (builder(streams.clone()), Patient::new(stream, write, &WRITE_TIME));
+    let mut serving = streams.with(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         // How a client ends a connection is its own affair.
-        ended = connection.as_mut() => {
+        ended = &mut serving => {
             let timed_out = ended.is_err_and(|error| error.downcast_ref().is_some_and(hyper::Error::is_timeout));
             return if timed_out { HEAD_TIME.hit() };
         }
@@ -175,16 +176,16 @@ async fn connection(stream: UnixStream, services: Option<Services>, mut closing:
         () = activity.idle(Duration::from_millis(IDLE_MS_MAX)) => IDLE.hit(),
         () = after(longest) => STRANGER_TIME.hit(),
     }
-    connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(Duration::from_millis(FLUSH_MS_MAX), connection).await;
+    serving.connection().graceful_shutdown();
+    let _ = tokio::time::timeout(Duration::from_millis(FLUSH_MS_MAX), serving).await;
 }
 
 async fn after(longest: Duration) {
     if longest == Duration::MAX { std::future::pending().await } else { tokio::time::sleep(longest).await }
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(streams: Streams) -> Builder<Streams> {
+    let mut builder = Builder::new(streams);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_millis(HEADER_MS_MAX));
     builder.http1().max_buf_size(HEADER_BYTES_MAX as usize);
     let mut http2 = builder.http2();
