@@ -155,17 +155,15 @@ fn malformed(field: &str, message: impl Into<String>) -> Refusal {
 mod unique {
     //! Reads any JSON and keeps nothing, but refuses an object that names a member twice.
 
-    use serde::Deserialize;
-    use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+    use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
     use std::borrow::Cow;
     use std::collections::BTreeSet;
     use std::fmt;
 
     pub(super) struct Members;
 
-    /// Where it stands, unless it is written with escapes: `Cow` alone would copy it.
-    #[derive(Deserialize)]
-    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+    /// A member's name, where it stands unless it is written with escapes: `Cow` alone would copy it.
+    struct Name<'a>(Cow<'a, str>);
 
     impl<'de> Deserialize<'de> for Members {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -174,6 +172,29 @@ mod unique {
     }
 
     struct Reader;
+
+    impl<'de> Deserialize<'de> for Name<'de> {
+        // As a text and nothing around it: otherwise whoever notes the path of what is wrong does not see it.
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_str(NameReader)
+        }
+    }
+
+    struct NameReader;
+
+    impl<'de> Visitor<'de> for NameReader {
+        type Value = Name<'de>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a name")
+        }
+        fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Name<'de>, E> {
+            Ok(Name(Cow::Borrowed(name)))
+        }
+        fn visit_str<E: Error>(self, name: &str) -> Result<Name<'de>, E> {
+            Ok(Name(Cow::Owned(name.to_owned())))
+        }
+    }
 
     impl<'de> Visitor<'de> for Reader {
         type Value = Members;
@@ -244,6 +265,11 @@ mod tests {
             (r#"{"metadata":{"namespace":7,"name":"b"},"spec":{}}"#, "metadata.namespace", "expected a string"),
             (
                 r#"{"metadata":{"namespace":"a","name":"b","labels":{"x":"1","x":"2"}},"spec":{}}"#,
+                "metadata.labels",
+                "`x` appears twice",
+            ),
+            (
+                r#"{"metadata":{"namespace":"a","name":"b","labels":{"x":"1","\u0078":"2"}},"spec":{}}"#,
                 "metadata.labels",
                 "`x` appears twice",
             ),

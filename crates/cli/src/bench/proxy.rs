@@ -10,13 +10,11 @@ use crate::failure::Failure;
 use credence_model::refusal::Kind;
 use credence_wire::envoy::service::auth::v3::CheckRequest;
 use prost::Message as _;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt::Display;
-use std::io::{BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::num::NonZeroU64;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -38,9 +36,7 @@ const WINDOW_BYTES: i64 = 65_535;
 /// A window that is never used up here, for each answer and for all of them.
 const WIDE: u32 = 1 << 30;
 /// Most questions of a connection that are under way: what servers allow at least (RFC 9113 §6.5.2), and less than ours.
-const OPEN_MAX: i64 = 60;
-/// How long to wait for either.
-const PAUSE: Duration = Duration::from_micros(20);
+const OPEN_MAX: usize = 60;
 /// How long the other end may be silent.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -52,44 +48,54 @@ pub(super) struct Pace {
     pub(super) connections: u64,
 }
 
-/// What is under way on a connection.
-struct UnderWay {
-    open: AtomicI64,
-    /// How many more bytes may be sent.
-    room: AtomicI64,
-    is_broken: AtomicBool,
-}
-
-/// The end of a connection that asks.
-struct Asking {
+/// A connection that is asked over.
+struct Connection {
     stream: UnixStream,
-    under_way: Arc<UnderWay>,
-    reading: JoinHandle<Result<Vec<f64>, Failure>>,
+    /// What was read, and is no whole frame yet.
+    unread: Vec<u8>,
+    /// How many questions are under way.
+    open: usize,
+    /// How many more bytes may be sent.
+    room: i64,
+    /// How many answers said something, and how long the first of them was.
+    said: u64,
+    said_bytes: Option<usize>,
 }
 
 /// Asks over and over. Gives how long each took from when it was due, in milliseconds, and the rate that was reached. Waits.
 pub(super) fn steadily(socket: &str, question: &CheckRequest, pace: Pace) -> Result<(Vec<f64>, f64), Failure> {
     // Otherwise the system lets a sleep be 50 µs late, which is nothing that the other end did.
     rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).map_err(|error| broken(&error))?;
-    let mut frames = frames(question)?;
-    let streams = (0..pace.connections).map(|_| connect(socket)).collect::<Result<Vec<_>, _>>()?;
-    let begin = Instant::now();
-    let begin_reading = |(of, stream)| Asking::new(stream, of, pace, begin);
-    let mut connections = (0..).zip(streams).map(begin_reading).collect::<Result<Vec<_>, _>>()?;
-    for nth in 0..pace.count {
-        thread::sleep(pace.due(begin, nth).saturating_duration_since(Instant::now()));
-        let of = usize::try_from(nth % pace.connections).unwrap_or_default();
-        let is_asked = connections.get_mut(of).map(|asking| asking.ask(&mut frames, nth / pace.connections));
-        // What broke is told by who read it.
-        if !is_asked.transpose()?.unwrap_or_default() {
-            break;
+    let mut frames = Frames::new(question)?;
+    let connect = |_| Connection::new(socket);
+    let mut connections = (0..pace.connections).map(connect).collect::<Result<Vec<_>, _>>()?;
+    let (mut took, mut asked, begin) = (Vec::new(), 0, Instant::now());
+    while (took.len() as u64) < pace.count {
+        let wait = loop {
+            let early = pace.due(begin, asked).saturating_duration_since(Instant::now());
+            if asked == pace.count {
+                break SILENCE;
+            }
+            if !early.is_zero() {
+                break early;
+            }
+            let (nth, of) = (asked / pace.connections, asked % pace.connections);
+            match connections.get_mut(usize::try_from(of).unwrap_or_default()) {
+                Some(connection) if connection.has_room(&frames) => connection.ask(&mut frames, nth)?,
+                _ => break SILENCE,
+            }
+            asked += 1;
+        };
+        for of in readable(&connections, wait)? {
+            let due = |nth| pace.due(begin, nth * pace.connections + of as u64);
+            connections.get_mut(of).map(|connection| connection.read(due, &mut took)).transpose()?;
         }
     }
-    let mut took = Vec::new();
-    for Asking { reading, .. } in connections {
-        took.extend(reading.join().map_err(|_| broken(&"the reader panicked"))??);
-    }
     let per_second = took.len() as f64 / begin.elapsed().as_secs_f64();
+    let said: u64 = connections.iter().map(|connection| connection.said).sum();
+    if said != pace.count {
+        return Err(broken(&format!("of {} answers {said} said something", pace.count)));
+    }
     Ok((took, per_second))
 }
 
@@ -99,93 +105,90 @@ impl Pace {
     }
 }
 
-/// A connection that is ready to be asked over: both ends have said their settings.
-fn connect(socket: &str) -> Result<UnixStream, Failure> {
-    let mut stream = UnixStream::connect(socket).map_err(|error| broken(&error))?;
-    stream.set_read_timeout(Some(SILENCE)).map_err(|error| broken(&error))?;
-    let initial_window = [&[0, 4], WIDE.to_be_bytes().as_slice()].concat();
-    let hello = [
-        PREFACE,
-        &frame(SETTINGS, 0, 0, &initial_window)?,
-        &frame(WINDOW, 0, 0, &WIDE.to_be_bytes())?,
-        &frame(SETTINGS, ACK, 0, &[])?,
-    ];
-    stream.write_all(&hello.concat()).map_err(|error| broken(&error))?;
-    Ok(stream)
+/// Which of the connections have something to read, after so long at most.
+fn readable(connections: &[Connection], wait: Duration) -> Result<Vec<usize>, Failure> {
+    let mut sources: Vec<_> = connections.iter().map(|of| PollFd::new(&of.stream, PollFlags::IN)).collect();
+    let longest = Timespec::try_from(wait).map_err(|error| broken(&error))?;
+    if poll(&mut sources, Some(&longest)).map_err(|error| broken(&error))? == 0 && wait == SILENCE {
+        return Err(broken(&"the other end says nothing"));
+    }
+    let has_more = |(of, source): (usize, &PollFd)| (!source.revents().is_empty()).then_some(of);
+    Ok(sources.iter().enumerate().filter_map(has_more).collect())
 }
 
-impl Asking {
-    fn new(stream: UnixStream, of: u64, pace: Pace, begin: Instant) -> Result<Self, Failure> {
-        let (open, room) = (AtomicI64::new(0), AtomicI64::new(WINDOW_BYTES));
-        let under_way = Arc::new(UnderWay { open, room, is_broken: AtomicBool::new(false) });
-        let (reader, shared) = (stream.try_clone().map_err(|error| broken(&error))?, Arc::clone(&under_way));
-        let reading = thread::spawn(move || {
-            let answers = pace.count / pace.connections + u64::from(of < pace.count % pace.connections);
-            let due = |nth| pace.due(begin, nth * pace.connections + of);
-            let read = read(&mut BufReader::new(reader), answers, due, &shared);
-            shared.is_broken.store(read.is_err(), Ordering::Relaxed);
-            read
-        });
-        Ok(Self { stream, under_way, reading })
+impl Connection {
+    /// One that is ready. What the other end wants is less than what is done anyway, so its settings need not be read.
+    fn new(socket: &str) -> Result<Self, Failure> {
+        let mut stream = UnixStream::connect(socket).map_err(|error| broken(&error))?;
+        let initial_window = [&[0, 4], WIDE.to_be_bytes().as_slice()].concat();
+        let hello = [
+            PREFACE,
+            &frame(SETTINGS, 0, 0, &initial_window)?,
+            &frame(WINDOW, 0, 0, &WIDE.to_be_bytes())?,
+            &frame(SETTINGS, ACK, 0, &[])?,
+        ];
+        stream.write_all(&hello.concat()).map_err(|error| broken(&error))?;
+        Ok(Self { stream, unread: Vec::new(), open: 0, room: WINDOW_BYTES, said: 0, said_bytes: None })
     }
 
-    /// Asks, as soon as the other end lets it. Says whether it could.
-    fn ask(&mut self, frames: &mut Frames, nth: u64) -> Result<bool, Failure> {
-        let UnderWay { open, room, is_broken } = self.under_way.as_ref();
-        let is_full = || open.load(Ordering::Relaxed) >= OPEN_MAX || room.load(Ordering::Relaxed) < frames.window;
-        while is_full() {
-            if is_broken.load(Ordering::Relaxed) {
-                return Ok(false);
-            }
-            thread::sleep(PAUSE);
+    fn has_room(&self, frames: &Frames) -> bool {
+        self.open < OPEN_MAX && self.room >= frames.window
+    }
+
+    fn ask(&mut self, frames: &mut Frames, nth: u64) -> Result<(), Failure> {
+        self.open += 1;
+        self.room -= frames.window;
+        self.stream.write_all(frames.of(nth)?).map_err(|error| broken(&error))
+    }
+
+    /// Reads what is there, and notes how long each question took that it answers.
+    fn read(&mut self, due: impl Fn(u64) -> Instant, took: &mut Vec<f64>) -> Result<(), Failure> {
+        let mut piece = [0; 16_384];
+        let count = self.stream.read(&mut piece).map_err(|error| broken(&error))?;
+        if count == 0 {
+            return Err(broken(&"the other end closed the connection"));
         }
-        open.fetch_add(1, Ordering::Relaxed);
-        room.fetch_sub(frames.window, Ordering::Relaxed);
-        self.stream.write_all(frames.of(nth)?).map_err(|error| broken(&error))?;
-        Ok(true)
+        self.unread.extend(piece.iter().take(count));
+        let unread = std::mem::take(&mut self.unread);
+        let mut rest = unread.as_slice();
+        while let Some((head, behind)) = rest.split_first_chunk::<9>() {
+            let [a, b, c, kind, flags, stream @ ..] = *head;
+            let Some((payload, behind)) = behind.split_at_checked(u32::from_be_bytes([0, a, b, c]) as usize) else {
+                break;
+            };
+            rest = behind;
+            let stream = u64::from(u32::from_be_bytes(stream));
+            if self.is_answered(kind, flags, stream, payload)? {
+                took.push(due(stream / 2).elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+        self.unread = rest.to_vec();
+        Ok(())
     }
-}
 
-/// Reads answers until there are so many. Gives how long each took.
-fn read(
-    from: &mut BufReader<UnixStream>,
-    answers: u64,
-    due: impl Fn(u64) -> Instant,
-    under_way: &UnderWay,
-) -> Result<Vec<f64>, Failure> {
-    let (mut took, mut said, mut length) = (Vec::new(), 0, None);
-    let mut payload = Vec::new();
-    while (took.len() as u64) < answers {
-        let mut head = [0; 9];
-        from.read_exact(&mut head).map_err(|error| broken(&error))?;
-        let [a, b, c, kind, flags, stream @ ..] = head;
-        let stream = u32::from_be_bytes(stream);
-        payload.resize(u32::from_be_bytes([0, a, b, c]) as usize, 0);
-        from.read_exact(&mut payload).map_err(|error| broken(&error))?;
+    /// What a frame says; whether it is the end of an answer.
+    fn is_answered(&mut self, kind: u8, flags: u8, stream: u64, payload: &[u8]) -> Result<bool, Failure> {
         match kind {
             DATA => {
-                said += 1;
+                self.said += 1;
                 // A denial, or another answer, would be longer or shorter.
-                if *length.get_or_insert(payload.len()) != payload.len() {
+                if *self.said_bytes.get_or_insert(payload.len()) != payload.len() {
                     return Err(broken(&"the same question was answered otherwise"));
                 }
             }
             HEADERS if flags & END_STREAM != 0 => {
-                took.push(due(u64::from(stream / 2)).elapsed().as_secs_f64() * 1000.0);
-                under_way.open.fetch_sub(1, Ordering::Relaxed);
+                self.open = self.open.saturating_sub(1);
+                return Ok(true);
             }
             WINDOW if stream == 0 => {
-                let more = payload.as_slice().try_into().map(u32::from_be_bytes).map_err(|error| broken(&error))?;
-                under_way.room.fetch_add(i64::from(more), Ordering::Relaxed);
+                let more = payload.try_into().map(u32::from_be_bytes).map_err(|error| broken(&error))?;
+                self.room += i64::from(more);
             }
             RESET | GO_AWAY => return Err(broken(&format!("frame {kind}: {payload:?}"))),
             _ => {}
         }
+        Ok(false)
     }
-    if said != answers {
-        return Err(broken(&format!("of {answers} answers {said} said something")));
-    }
-    Ok(took)
 }
 
 /// The frames of a question, but for the stream's number.
@@ -197,17 +200,17 @@ struct Frames {
     window: i64,
 }
 
-fn frames(question: &CheckRequest) -> Result<Frames, Failure> {
-    let message = question.encode_to_vec();
-    let length = u32::try_from(message.len()).map_err(|error| broken(&error))?;
-    let message = [&[0], length.to_be_bytes().as_slice(), &message].concat();
-    let mut bytes = frame(HEADERS, END_HEADERS, 0, &headers())?;
-    let second_at = bytes.len();
-    bytes.extend(frame(DATA, END_STREAM, 0, &message)?);
-    Ok(Frames { bytes, second_at, window: i64::from(length) + 5 })
-}
-
 impl Frames {
+    fn new(question: &CheckRequest) -> Result<Self, Failure> {
+        let message = question.encode_to_vec();
+        let length = u32::try_from(message.len()).map_err(|error| broken(&error))?;
+        let message = [&[0], length.to_be_bytes().as_slice(), &message].concat();
+        let mut bytes = frame(HEADERS, END_HEADERS, 0, &headers())?;
+        let second_at = bytes.len();
+        bytes.extend(frame(DATA, END_STREAM, 0, &message)?);
+        Ok(Self { bytes, second_at, window: i64::from(length) + 5 })
+    }
+
     fn of(&mut self, nth: u64) -> Result<&[u8], Failure> {
         let stream = u32::try_from(2 * nth + 1).map_err(|error| broken(&error))?.to_be_bytes();
         for at in [0, self.second_at] {
