@@ -164,8 +164,7 @@ fn delegation<'a>(brief: &'a Brief, question: &Question) -> Option<Said<'a>> {
         (Some(parent), _) => format!("actor {parent}"),
         (None, Some(user)) => user.to_string(),
         (None, None) if brief.spec.permissions.delegation.required => {
-            let why =
-                sentence(format_args!("actor {} acts for nobody, and its class acts only for users", brief.actor));
+            let why = format!("actor {} acts for nobody, and its class acts only for users", brief.actor);
             return Some(deny(brief, Layer::Delegation, why, None));
         }
         (None, None) => return None,

@@ -155,15 +155,19 @@ fn malformed(field: &str, message: impl Into<String>) -> Refusal {
 mod unique {
     //! Reads any JSON and keeps nothing, but refuses an object that names a member twice.
 
-    use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+    use serde::Deserialize;
+    use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
     use std::borrow::Cow;
     use std::collections::BTreeSet;
     use std::fmt;
 
     pub(super) struct Members;
 
-    /// A member's name, where it stands unless it is written with escapes: `Cow` alone would copy it.
-    struct Name<'a>(Cow<'a, str>);
+    /// A member's name, where it stands unless it is written with escapes: `Cow` alone would copy it. Transparent, or whoever
+    /// notes the path of what is wrong would not see it.
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
     impl<'de> Deserialize<'de> for Members {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -172,29 +176,6 @@ mod unique {
     }
 
     struct Reader;
-
-    impl<'de> Deserialize<'de> for Name<'de> {
-        // As a text and nothing around it: otherwise whoever notes the path of what is wrong does not see it.
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            deserializer.deserialize_str(NameReader)
-        }
-    }
-
-    struct NameReader;
-
-    impl<'de> Visitor<'de> for NameReader {
-        type Value = Name<'de>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a name")
-        }
-        fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Name<'de>, E> {
-            Ok(Name(Cow::Borrowed(name)))
-        }
-        fn visit_str<E: Error>(self, name: &str) -> Result<Name<'de>, E> {
-            Ok(Name(Cow::Owned(name.to_owned())))
-        }
-    }
 
     impl<'de> Visitor<'de> for Reader {
         type Value = Members;

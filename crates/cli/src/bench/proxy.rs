@@ -35,7 +35,7 @@ const END_HEADERS: u8 = 4;
 const WINDOW_BYTES: i64 = 65_535;
 /// A window that is never used up here, for each answer and for all of them.
 const WIDE: u32 = 1 << 30;
-/// Most questions of a connection that are under way: what servers allow at least (RFC 9113 §6.5.2), and less than ours.
+/// Most questions of a connection that are under way: fewer than an actor's endpoint takes.
 const OPEN_MAX: usize = 60;
 /// How long the other end may be silent.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -72,10 +72,10 @@ pub(super) fn steadily(socket: &str, question: &CheckRequest, pace: Pace) -> Res
     let (mut took, mut asked, begin) = (Vec::new(), 0, Instant::now());
     while (took.len() as u64) < pace.count {
         let wait = loop {
-            let early = pace.due(begin, asked).saturating_duration_since(Instant::now());
             if asked == pace.count {
                 break SILENCE;
             }
+            let early = pace.due(begin, asked).saturating_duration_since(Instant::now());
             if !early.is_zero() {
                 break early;
             }
