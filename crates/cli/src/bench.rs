@@ -6,6 +6,7 @@
 mod actor;
 mod authzen;
 mod baseline;
+mod busy;
 mod gateway;
 mod life;
 mod narrowing;
