@@ -18,7 +18,8 @@ pub fn write_value(value: &Value) -> String {
     out
 }
 
-fn push(out: &mut String, value: &Value) {
+/// The same, behind what is written there already.
+pub fn push(out: &mut String, value: &Value) {
     match value {
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();

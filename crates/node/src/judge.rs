@@ -17,7 +17,7 @@ use crate::endpoint::Decide;
 use crate::event::{Event, Events};
 use credence_model::command::Held;
 use credence_model::guards::Guards;
-use credence_model::id::{DecisionId, ID_ENTROPY_BYTES};
+use credence_model::id::DecisionId;
 use credence_model::permission::decimal::Decimal;
 use credence_model::refusal::{Kind, Refusal};
 use credence_policy::asked::Asked;
@@ -27,6 +27,7 @@ use credence_policy::inquiry::{Answer, INQUIRIES_MAX, Inquiry, Wish, may_not_dec
 use credence_policy::judged::Judged;
 use credence_policy::together::{Considered, Outcome, Together};
 use credence_telemetry::limit::Limit;
+use credence_telemetry::random;
 use credence_telemetry::span::{SpanKind, Trace, Tracer};
 use credence_telemetry::trace::TraceContext;
 use futures_util::FutureExt as _;
@@ -140,11 +141,11 @@ impl Judge {
             }
             all.push(Considered { outcome: decide(&brief, wish.as_ref(), &at)?, confirms: *confirms });
         }
-        self.settle(&Together(all), fresh.age_ms)
+        self.settle(Together(all), fresh.age_ms)
     }
 
     /// Answers what was decided, unless something of it is counted or has to be recorded first.
-    fn settle(&self, together: &Together, age_ms: u64) -> Result<Looked, Refusal> {
+    fn settle(&self, together: Together, age_ms: u64) -> Result<Looked, Refusal> {
         if together.waits_for_record() {
             return Ok(Looked::Elsewhere("what it uses up, or its record, comes first"));
         }
@@ -207,9 +208,9 @@ fn decide(brief: &Arc<Brief>, wish: Option<&Wish>, at: &At) -> Result<Outcome, R
 
 fn judge(brief: &Arc<Brief>, wish: &Wish, At { fresh, guards }: &At) -> Result<(Judged, Asked), Refusal> {
     let asked = wish.read(brief.actor.clone())?;
-    let decision = decision::decide(brief, &asked.clone().question(fresh.now), guards, &|_, _, _| Decimal::default());
-    let mut entropy = [0; ID_ENTROPY_BYTES];
-    aws_lc_rs::rand::fill(&mut entropy).map_err(|_| Refusal::new(Kind::Unavailable, "the system has no randomness"))?;
+    let decision = decision::decide(brief, &asked.question(fresh.now), guards, &|_, _, _| Decimal::default());
+    let entropy = random::bytes();
+    let entropy = entropy.map_err(|_| Refusal::new(Kind::Unavailable, "the system has no randomness"))?;
     Ok((Judged { id: DecisionId::generate(fresh.now, entropy), brief: Arc::clone(brief), decision }, asked))
 }
 

@@ -1,5 +1,6 @@
 //! What is asked of an actor, as it is read before anything is decided.
 
+use credence_model::canonical_json;
 use credence_model::id::{ActorRef, ClassRef, Digest};
 use credence_model::permission::question::{Facts, Question};
 use credence_model::permission::target::{Name, Resource};
@@ -9,6 +10,9 @@ use serde_json::Value;
 
 /// Longest context of a question, in bytes of its canonical JSON.
 pub const CONTEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// Room for what most requests say.
+const SAID_BYTES: usize = 256;
 
 /// What is asked of an actor.
 #[derive(Debug, Clone)]
@@ -80,8 +84,12 @@ impl Asked {
 
     /// Whether what a request says is not too large; answers the digest of it.
     pub fn check_size(properties: &Value, context: &Value) -> Result<Digest, Refusal> {
-        let write = credence_model::canonical_json::write_value;
-        let said = format!("[{},{}]", write(properties), write(context));
+        let mut said = String::with_capacity(SAID_BYTES);
+        said.push('[');
+        canonical_json::push(&mut said, properties);
+        said.push(',');
+        canonical_json::push(&mut said, context);
+        said.push(']');
         if said.len() > CONTEXT_BYTES_MAX {
             let message = format!("longer than {CONTEXT_BYTES_MAX} bytes");
             return Err(Refusal::new(Kind::Malformed, message).field("context"));
@@ -90,8 +98,13 @@ impl Asked {
     }
 
     /// The question, asked now.
-    pub fn question(self, at: Timestamp) -> Question {
-        let Self { action, resource, properties, context, .. } = self;
-        Question { action, resource, context, properties, at }
+    pub fn question(&self, at: Timestamp) -> Question {
+        Question {
+            action: self.action.clone(),
+            resource: self.resource.clone(),
+            context: self.context.clone(),
+            properties: self.properties.clone(),
+            at,
+        }
     }
 }

@@ -76,7 +76,9 @@ impl Brief {
             revision: in_force.map_or(0, |(number, _)| number),
             spec: in_force.map(|(_, revision)| Arc::clone(&revision.spec)).unwrap_or_default(),
             digest: in_force.map_or(Digest([0; 32]), |(_, revision)| revision.digest),
-            policies: in_force.and_then(|(_, revision)| compiled(&revision.digest)),
+            policies: in_force
+                .filter(|(_, revision)| has_cedar(&revision.spec))
+                .and_then(|(_, revision)| compiled(&revision.digest)),
             only: in_force.map(|(_, revision)| revision.consent.only.clone()).unwrap_or_default(),
             delegations: delegations(state, &actor, class, &lineage),
             lineage,
@@ -99,7 +101,7 @@ impl Brief {
             Some(Ancestor::Known(parent)) => parent.uncompiled(),
             Some(Ancestor::Deleted(_)) | None => Vec::new(),
         };
-        if self.policies.is_none() && !self.spec.permissions.cedar.is_empty() {
+        if self.policies.is_none() && has_cedar(&self.spec) {
             all.push((self.digest, Arc::clone(&self.spec)));
         }
         all
@@ -112,6 +114,10 @@ impl Brief {
             parent.equip(compiled);
         }
     }
+}
+
+fn has_cedar(spec: &ClassSpec) -> bool {
+    !spec.permissions.cedar.is_empty()
 }
 
 fn barred(actor: &Actor, class: Option<&Class>, is_in_force: bool) -> Option<String> {

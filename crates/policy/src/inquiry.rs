@@ -102,8 +102,8 @@ impl Answer {
     }
 
     /// What is answered of a decision.
-    pub fn of(judged: &Judged, age_ms: u64) -> Self {
-        Self { decision: Some(judged.id), ..Self::about(&judged.brief, judged.decision.clone(), age_ms) }
+    pub fn of(Judged { id, brief, decision }: Judged, age_ms: u64) -> Self {
+        Self { decision: Some(id), ..Self::about(&brief, decision, age_ms) }
     }
 
     /// What is answered if it was only asked whether somebody may act at all.

@@ -77,14 +77,14 @@ pub(crate) fn all<'a>(brief: &'a Brief, question: &Question, guards: &'a Guards,
 
 pub(crate) fn standing(brief: &Brief) -> Said<'_> {
     match &brief.barred {
-        None => allow(brief, Layer::Standing, format!("actor {} may act", brief.actor), Vec::new()),
+        None => allow(brief, Layer::Standing, sentence(format_args!("actor {} may act", brief.actor)), Vec::new()),
         Some(why) => deny(brief, Layer::Standing, why.clone(), None),
     }
 }
 
 fn class<'a>(brief: &'a Brief, question: &Question) -> Said<'a> {
     let permissions = &brief.spec.permissions;
-    let whose = format!("revision {} of class {}", brief.revision, brief.class);
+    let whose = fmt::from_fn(|f| write!(f, "revision {} of class {}", brief.revision, brief.class));
     let deny = |why, missing| deny(brief, Layer::Class, why, missing);
     if brief.revision == 0 {
         return deny(none_in_force(&brief.class), None);
@@ -139,7 +139,7 @@ fn consent<'a>(brief: &'a Brief, question: &Question) -> Said<'a> {
     if brief.revision == 0 {
         return deny(brief, Layer::Consent, none_in_force(&brief.class), None);
     }
-    let whose = format!("the consent to revision {} of class {}", brief.revision, brief.class);
+    let whose = fmt::from_fn(|f| write!(f, "the consent to revision {} of class {}", brief.revision, brief.class));
     if brief.only.is_empty() {
         return allow(brief, Layer::Consent, sentence(format_args!("{whose} is to all that it permits")), Vec::new());
     }
@@ -177,9 +177,10 @@ fn delegation<'a>(brief: &'a Brief, question: &Question) -> Option<Said<'a>> {
     // What is counted is used last.
     allowed.sort_by_key(|allowing| allowing.delegation().is_some_and(|found| found.terms.uses.is_some()));
     Some(match allowed.first() {
-        Some(Allowing { line, by, .. }) => {
-            let id = if let By::Delegation(found) = by { found.id.to_string() } else { String::new() };
-            let why = sentence(format_args!("{who} delegated `{line}` (delegation {id})"));
+        Some(first) => {
+            let (line, id) = (first.line, first.delegation().map(|found| found.id));
+            let which = fmt::from_fn(|f| id.map_or(Ok(()), |id| write!(f, "delegation {id}")));
+            let why = sentence(format_args!("{who} delegated `{line}` ({which})"));
             allow(brief, Layer::Delegation, why, allowed)
         }
         None => {

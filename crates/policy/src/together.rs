@@ -69,12 +69,12 @@ impl Together {
     }
 
     /// What is answered, decided from what was certainly complete so many milliseconds ago.
-    pub fn answers(&self, age_ms: u64) -> Vec<Answer> {
-        let answer = |considered: &Considered| match &considered.outcome {
-            Outcome::Judged(judged, _) => Answer::of(judged, age_ms),
-            Outcome::Standing(brief, decision) => Answer::about(brief, Decision::clone(decision), age_ms),
+    pub fn answers(self, age_ms: u64) -> Vec<Answer> {
+        let answer = |considered: Considered| match considered.outcome {
+            Outcome::Judged(judged, _) => Answer::of(*judged, age_ms),
+            Outcome::Standing(brief, decision) => Answer::about(&brief, *decision, age_ms),
         };
-        self.0.iter().map(answer).collect()
+        self.0.into_iter().map(answer).collect()
     }
 }
 

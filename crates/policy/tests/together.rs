@@ -44,7 +44,7 @@ fn together(world: &World, wanted: &[(&str, i64)], confirms: bool) -> Together {
         let spent = |actor: &_, budget, since| {
             world.state.budgets.taken(actor, budget, since).plus(ahead.spent(actor, budget)).unwrap()
         };
-        let decision = decide(&brief, &asked.clone().question(world.now), &world.state.guards, &spent);
+        let decision = decide(&brief, &asked.question(world.now), &world.state.guards, &spent);
         ahead.add(&asked.actor, &decision.using);
         // No multiple of how often an allowed decision is recorded.
         let id = DecisionId::generate(world.now, [1; ID_ENTROPY_BYTES]);
@@ -125,12 +125,12 @@ proptest! {
     ) {
         let mut world = world();
         let all = together(&world, &wanted, true);
-        let allowed: Vec<_> = all.answers(0).into_iter().map(|answer| answer.allowed).collect();
         if all.is_done() {
             let mut world = self::world();
             let used = world.run(Command::Use { uses: all.uses() });
             prop_assert!(used.is_ok(), "{:?}", used);
         }
+        let allowed: Vec<_> = all.answers(0).into_iter().map(|answer| answer.allowed).collect();
         for (wanted, allowed) in wanted.iter().zip(allowed) {
             let one = together(&world, std::slice::from_ref(wanted), true);
             prop_assert_eq!(one.is_done(), allowed, "{:?}", wanted);

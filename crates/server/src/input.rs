@@ -1,5 +1,7 @@
 //! How the parts of a request are read: strictly, within limits, and naming what was wrong.
 
+mod members;
+
 use crate::caller::Standing;
 use crate::limits::{BODY_BYTES, BODY_BYTES_MAX, BODY_TIME, Limits, STRANGER_BODY_BYTES, STRANGER_BODY_BYTES_MAX};
 use axum::body::{Body, Bytes};
@@ -72,24 +74,30 @@ pub(crate) fn body<T: DeserializeOwned>(headers: &HeaderMap, bytes: &Bytes) -> R
 
 /// Reads JSON: unknown and repeated members are refused, and the path to the wrong one is named.
 pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    check_members(bytes)?;
-    // Derived shapes would take an array for an object, member by member.
-    if bytes.trim_ascii_start().first() != Some(&b'{') {
-        return Err(malformed("body", "invalid type: expected a JSON object"));
-    }
-    read_json(bytes)
-}
-
-/// A member that appears twice means two things (threat T12); maps would silently take the last.
-fn check_members(bytes: &[u8]) -> Result<(), Refusal> {
-    read_json(bytes).map(|unique::Members| ())
-}
-
-fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    if let Ok(value) = serde_json::from_slice(bytes) {
+    if let Some(value) = read_quickly(bytes) {
         return Ok(value);
     }
-    // Once more, because to know where it is wrong takes longer than reading it.
+    // Once more, because to know what is wrong, and where, takes longer than reading it.
+    let members::Members = read(bytes)?;
+    if !is_object(bytes) {
+        return Err(malformed("body", "invalid type: expected a JSON object"));
+    }
+    read(bytes)
+}
+
+/// What it says, if nothing can be wrong with it.
+fn read_quickly<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    // What nobody asks for is not read, and so would not be found to be no text.
+    let text = str::from_utf8(bytes).ok().filter(|_| is_object(bytes))?;
+    serde_json::from_str(text).ok().filter(|_| !members::may_repeat(bytes))
+}
+
+/// Derived shapes would take an array for an object, member by member.
+fn is_object(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'{')
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| misread(&error))?;
     deserializer.end().map_err(|error| not_json(&error))?;
@@ -150,75 +158,6 @@ pub(crate) fn authority(parts: &Parts) -> String {
 
 fn malformed(field: &str, message: impl Into<String>) -> Refusal {
     Refusal::new(Kind::Malformed, message).field(field)
-}
-
-mod unique {
-    //! Reads any JSON and keeps nothing, but refuses an object that names a member twice.
-
-    use serde::Deserialize;
-    use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-    use std::borrow::Cow;
-    use std::collections::BTreeSet;
-    use std::fmt;
-
-    pub(super) struct Members;
-
-    /// A member's name, where it stands unless it is written with escapes: `Cow` alone would copy it. Transparent, or whoever
-    /// notes the path of what is wrong would not see it.
-    #[derive(Deserialize)]
-    #[serde(transparent)]
-    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-    impl<'de> Deserialize<'de> for Members {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            deserializer.deserialize_any(Reader)
-        }
-    }
-
-    struct Reader;
-
-    impl<'de> Visitor<'de> for Reader {
-        type Value = Members;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("JSON")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-            let mut seen = BTreeSet::new();
-            while let Some(Name(name)) = map.next_key()? {
-                let _: Members = map.next_value()?;
-                if let Some(twice) = seen.replace(name) {
-                    return Err(A::Error::custom(format!("the member `{}` appears twice", twice.escape_debug())));
-                }
-            }
-            Ok(Members)
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Members, A::Error> {
-            while items.next_element::<Members>()?.is_some() {}
-            Ok(Members)
-        }
-        fn visit_bool<E: Error>(self, _: bool) -> Result<Members, E> {
-            Ok(Members)
-        }
-        fn visit_i64<E: Error>(self, _: i64) -> Result<Members, E> {
-            Ok(Members)
-        }
-        fn visit_u64<E: Error>(self, _: u64) -> Result<Members, E> {
-            Ok(Members)
-        }
-        fn visit_f64<E: Error>(self, _: f64) -> Result<Members, E> {
-            Ok(Members)
-        }
-        fn visit_str<E: Error>(self, _: &str) -> Result<Members, E> {
-            Ok(Members)
-        }
-        fn visit_unit<E: Error>(self) -> Result<Members, E> {
-            Ok(Members)
-        }
-        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Members, D::Error> {
-            IgnoredAny::deserialize(deserializer).map(|_| Members)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::compiled::CompiledPolicies;
 use credence_model::caller::Caller;
 use credence_model::class::ClassSpec;
 use credence_model::command::{Command, Held, Request};
-use credence_model::id::{ActorRef, ClassRef, DecisionId, Digest, ID_ENTROPY_BYTES, NodeName};
+use credence_model::id::{ActorRef, ClassRef, DecisionId, Digest, NodeName};
 use credence_model::permission::decimal::Decimal;
 use credence_model::refusal::{Kind, Refusal};
 use credence_model::spiffe_id::SpiffeId;
@@ -18,6 +18,7 @@ use credence_policy::decision::{self, Decision, decide};
 use credence_policy::inquiry::{Answer, Inquiry, Subject, Wish, may_not_decide};
 use credence_policy::judged::Judged;
 use credence_policy::together::{Ahead, Considered, Outcome, Together};
+use credence_telemetry::random;
 use std::sync::Arc;
 
 /// How often a question is decided anew because somebody else used up meanwhile what it was to use.
@@ -67,8 +68,8 @@ async fn looked<T: Send + 'static>(
 
 /// The id of a decision that is made now.
 pub(crate) fn decision_id(now: Timestamp) -> Result<DecisionId, Refusal> {
-    let mut entropy = [0; ID_ENTROPY_BYTES];
-    aws_lc_rs::rand::fill(&mut entropy).map_err(|_| Refusal::new(Kind::Unavailable, "the system has no randomness"))?;
+    let entropy = random::bytes();
+    let entropy = entropy.map_err(|_| Refusal::new(Kind::Unavailable, "the system has no randomness"))?;
     Ok(DecisionId::generate(now, entropy))
 }
 
@@ -101,7 +102,7 @@ pub(crate) fn look(
         return Ok(Looked::Uncompiled(uncompiled));
     }
     ahead.count(&mut brief);
-    let question = asked.clone().question(now);
+    let question = asked.question(now);
     let spent = |actor: &ActorRef, budget, since| {
         let recorded = state.budgets.taken(actor, budget, since);
         recorded.plus(ahead.spent(actor, budget)).unwrap_or(Decimal::MAX)
@@ -140,9 +141,9 @@ fn look_all(
 }
 
 /// Decides, takes what that uses up, and records it: what is answered is in the journal.
-pub(crate) async fn judge(app: &App, caller: &Caller, asked: &Asked) -> Result<Judged, Refusal> {
+pub(crate) async fn judge(app: &App, caller: &Caller, asked: Asked) -> Result<Judged, Refusal> {
     // Whoever asks over AuthZEN is told of the duty.
-    let matter = Matter { actor: asked.actor.clone(), asked: Some(Arc::new(asked.clone())), confirms: true };
+    let matter = Matter { actor: asked.actor.clone(), asked: Some(Arc::new(asked)), confirms: true };
     let Together(all) = judge_all(app, caller, [matter].into()).await?;
     match all.into_iter().next().map(|considered| considered.outcome) {
         Some(Outcome::Judged(judged, _)) => Ok(*judged),

@@ -16,13 +16,18 @@ use credence_model::id::ActorRef;
 use credence_model::refusal::{Kind, Refusal};
 use credence_telemetry::span::Trace;
 use futures_util::future::BoxFuture;
-use http::{Method, header};
+use http::{HeaderName, Method, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
+
+/// Room for most answers, so that few of them move while they are written.
+const ANSWER_BYTES: usize = 1_024;
+/// What every answer is.
+const JSON: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
 
 /// A request that was let in, with its parts read.
 pub(crate) struct Ask<Q = Nothing, B = Nothing> {
@@ -93,7 +98,7 @@ where
         let handler = handler.clone();
         Box::pin(async move {
             let ask = read::<Q, B>(app, standing, request).await?;
-            Ok(axum::Json(handler(ask).await?).into_response())
+            json(&handler(ask).await?)
         })
     };
     let only_tells = method == Method::GET;
@@ -108,10 +113,7 @@ impl Route {
 
     /// The same, answering with this JSON document whatever is asked.
     pub(crate) fn document(mut self, written: fn() -> Bytes) -> Self {
-        self.run = Arc::new(move |_, _, _| {
-            let json = [(header::CONTENT_TYPE, "application/json")];
-            Box::pin(async move { Ok((json, written()).into_response()) })
-        });
+        self.run = Arc::new(move |_, _, _| Box::pin(async move { Ok((JSON, written()).into_response()) }));
         self
     }
 
@@ -121,6 +123,13 @@ impl Route {
         standing.require(self.who)?;
         (self.run)(app, standing, request).await
     }
+}
+
+fn json<A: Serialize>(answer: &A) -> Result<Response, Refusal> {
+    let mut written = Vec::with_capacity(ANSWER_BYTES);
+    let failed = |error| Refusal::new(Kind::Bug, format!("an answer cannot be written: {error}"));
+    serde_json::to_writer(&mut written, answer).map_err(failed)?;
+    Ok((JSON, Bytes::from(written)).into_response())
 }
 
 async fn read<Q: DeserializeOwned, B: DeserializeOwned>(

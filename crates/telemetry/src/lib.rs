@@ -14,5 +14,6 @@ pub mod door;
 pub mod limit;
 pub mod otlp;
 pub mod patience;
+pub mod random;
 pub mod span;
 pub mod trace;

@@ -7,6 +7,7 @@
 
 use crate::clock;
 use crate::limit::Limit;
+use crate::random;
 use crate::trace::TraceContext;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -292,10 +293,8 @@ impl From<u64> for Value {
 }
 
 fn random<const N: usize>() -> [u8; N] {
-    let mut random = [0; N];
     // Without randomness the request has a name that others have, too.
-    let _ = aws_lc_rs::rand::fill(&mut random);
-    random
+    random::bytes().unwrap_or([0; N])
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::user::User;
 use serde_json::Value;
 use smol_str::{SmolStr, ToSmolStr};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Most attributes of a question, and of its resource.
 pub const ATTRIBUTES_MAX: usize = 256;
@@ -47,9 +48,9 @@ pub struct Principal<'a> {
     pub labels: &'a Labels,
 }
 
-/// Attributes by their paths.
+/// Attributes by their paths. Clones share them: a question goes to each layer and to whoever records it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts(BTreeMap<SmolStr, Fact>);
+pub struct Facts(Arc<BTreeMap<SmolStr, Fact>>);
 
 /// What is known of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,31 +122,9 @@ impl Facts {
     /// If it is none, or too large.
     pub fn read(value: &Value) -> Result<Self, FactsError> {
         let Value::Object(members) = value else { return Err(FactsError::NoObject) };
-        let mut facts = Self::default();
-        facts.add("", members, 1)?;
-        Ok(facts)
-    }
-
-    fn add(&mut self, path: &str, members: &serde_json::Map<String, Value>, depth: usize) -> Result<(), FactsError> {
-        if depth > DEPTH_MAX {
-            return Err(FactsError::Deep);
-        }
-        for (name, value) in members {
-            if self.0.len() >= ATTRIBUTES_MAX {
-                return Err(FactsError::Many);
-            }
-            // A point in a name would make it another path.
-            let path = match name.contains('.') {
-                true => continue,
-                false if path.is_empty() => SmolStr::from(name.as_str()),
-                false => SmolStr::from(format!("{path}.{name}")),
-            };
-            if let Value::Object(members) = value {
-                self.add(&path, members, depth + 1)?;
-            }
-            self.0.insert(path, Fact::of(value));
-        }
-        Ok(())
+        let mut facts = BTreeMap::new();
+        add(&mut facts, "", members, 1)?;
+        Ok(Self(Arc::new(facts)))
     }
 
     /// What is known of this one.
@@ -155,13 +134,41 @@ impl Facts {
 
     /// Says one.
     pub fn insert(&mut self, path: impl Into<SmolStr>, fact: Fact) {
-        self.0.insert(path.into(), fact);
+        Arc::make_mut(&mut self.0).insert(path.into(), fact);
     }
 
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = (&SmolStr, &Fact)> {
         self.0.iter()
     }
+}
+
+/// Reads members that lie so deep, under this path.
+fn add(
+    facts: &mut BTreeMap<SmolStr, Fact>,
+    path: &str,
+    members: &serde_json::Map<String, Value>,
+    depth: usize,
+) -> Result<(), FactsError> {
+    if depth > DEPTH_MAX {
+        return Err(FactsError::Deep);
+    }
+    for (name, value) in members {
+        if facts.len() >= ATTRIBUTES_MAX {
+            return Err(FactsError::Many);
+        }
+        // A point in a name would make it another path.
+        let path = match name.contains('.') {
+            true => continue,
+            false if path.is_empty() => SmolStr::from(name.as_str()),
+            false => SmolStr::from(format!("{path}.{name}")),
+        };
+        if let Value::Object(members) = value {
+            add(facts, &path, members, depth + 1)?;
+        }
+        facts.insert(path, Fact::of(value));
+    }
+    Ok(())
 }
 
 impl Fact {

@@ -191,21 +191,21 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 async fn evaluate(ask: Ask<Nothing, EvaluationBody>) -> Result<EvaluationAnswer, Refusal> {
-    answer(&ask.app, &mut Asker::of(&ask.app, &ask.caller)?, &ask.body).await
+    answer(&ask.app, &mut Asker::of(&ask.app, &ask.caller)?, ask.body).await
 }
 
-async fn answer(app: &App, asker: &mut Asker, question: &EvaluationBody) -> Result<EvaluationAnswer, Refusal> {
+async fn answer(app: &App, asker: &mut Asker, question: EvaluationBody) -> Result<EvaluationAnswer, Refusal> {
     let EvaluationBody { subject, action, resource, context } = question;
     let context = told(context, &subject.properties, &action.properties)?;
-    let Some((actor, class)) = actor_of(app, subject) else { return Ok(unknown(app, subject)) };
+    let Some((actor, class)) = actor_of(app, &subject) else { return Ok(unknown(app, &subject)) };
     let to = (resource.kind.as_str(), resource.id.as_str());
     let asked = Asked { class, ..Asked::read(actor, &action.name, to, (&resource.properties, &context))? };
     let judged = match asker.may_ask(app, &asked.actor).await {
-        Ok(()) => judge(app, &asker.caller, &asked).await,
+        Ok(()) => judge(app, &asker.caller, asked).await,
         Err(refusal) => Err(refusal),
     };
     match judged {
-        Ok(judged) => Ok(EvaluationAnswer::of(&judged)),
+        Ok(judged) => Ok(EvaluationAnswer::of(judged)),
         // Who does not exist may do nothing.
         Err(refusal) if refusal.kind == Kind::NotFound => Ok(EvaluationAnswer::error(refusal)),
         Err(refusal) => Err(refusal),
@@ -214,10 +214,10 @@ async fn answer(app: &App, asker: &mut Asker, question: &EvaluationBody) -> Resu
 
 /// What the request says: its context, and in it, as `subject` and `action`, the properties of those. Of these names the context
 /// itself says nothing, so that nobody is told to be an administrator by what was passed on.
-fn told(context: &Value, subject: &Value, action: &Value) -> Result<Value, Refusal> {
+fn told(context: Value, subject: &Value, action: &Value) -> Result<Value, Refusal> {
     let mut members = match context {
         Value::Null => Map::new(),
-        Value::Object(members) => members.clone(),
+        Value::Object(members) => members,
         _ => return Err(Refusal::new(Kind::Malformed, "it is not an object").field("context")),
     };
     for (name, properties) in [("subject", subject), ("action", action)] {
@@ -244,7 +244,7 @@ async fn evaluate_all(ask: Ask<Nothing, EvaluationsBody>) -> Result<EvaluationsA
     let mut answers = Vec::new();
     for question in if is_one { alone.iter() } else { body.evaluations.iter() } {
         let answered = match whole(body, question) {
-            Ok(question) => answer(&ask.app, &mut asker, &question).await,
+            Ok(question) => answer(&ask.app, &mut asker, question).await,
             Err(refusal) => Err(refusal),
         };
         let answer = match answered {
@@ -308,7 +308,7 @@ fn unknown(app: &App, subject: &Entity) -> EvaluationAnswer {
 }
 
 impl EvaluationAnswer {
-    fn of(judged: &Judged) -> Self {
+    fn of(judged: Judged) -> Self {
         Self { decision: judged.decision.allowed, context: AnswerContext::Decided(VerdictsView::of(judged)) }
     }
 

@@ -155,7 +155,7 @@ async fn can(ask: Ask<Nothing, CanBody>) -> Result<CanView, Refusal> {
         Some(at) => consider_at(&ask.app, asked, *at).await?,
         None => consider(&ask.app, asked).await?,
     };
-    Ok(CanView { allowed: judged.decision.allowed, verdicts: VerdictsView::of(&judged) })
+    Ok(CanView { allowed: judged.decision.allowed, verdicts: VerdictsView::of(judged) })
 }
 
 async fn permissions(ask: Ask) -> Result<PermissionsView, Refusal> {
@@ -228,12 +228,8 @@ async fn first_at(ask: &Ask, at: Timestamp) -> Result<u64, Refusal> {
 }
 
 impl VerdictsView {
-    pub(crate) fn of(judged: &Judged) -> Self {
-        Self {
-            decision_id: judged.id,
-            verdicts: judged.decision.layers.clone(),
-            obligations: judged.decision.obligations.clone(),
-        }
+    pub(crate) fn of(Judged { id, decision, .. }: Judged) -> Self {
+        Self { decision_id: id, verdicts: decision.layers, obligations: decision.obligations }
     }
 }
 

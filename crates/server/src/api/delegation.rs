@@ -296,7 +296,7 @@ async fn pass_on(
 async fn may_spawn(ask: &Ask<Nothing, SpawnBody>, parent: &ActorRef, class: &ClassRef) -> Result<(), Refusal> {
     let caller = ask.caller.clone().unwrap_or(Caller::System);
     let asked = Asked::read(parent.clone(), "spawn", ("class", &class.to_string()), (&Value::Null, &Value::Null))?;
-    let judged = judge(&ask.app, &caller, &asked).await?;
+    let judged = judge(&ask.app, &caller, asked).await?;
     let Some(denial) = judged.decision.denials().next() else { return Ok(()) };
     let refusal = Refusal::new(Kind::Denied, format!("{} (decision {})", denial.why, judged.id));
     let missing = denial.missing.as_ref().map(|missing| format!("Ask {} for `{}`", missing.who, missing.permission));

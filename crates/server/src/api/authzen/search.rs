@@ -156,7 +156,7 @@ pub(super) fn routes() -> Vec<Route> {
 async fn subjects(ask: Ask<Nothing, SubjectSearchBody>) -> Result<SearchAnswer<FoundEntity>, Refusal> {
     let SubjectSearchBody { subject, action, resource, context, page } = &ask.body;
     let deed = (Asked::action(&action.name)?, Asked::resource(&resource.kind, &resource.id)?);
-    let context = told(context, &subject.properties, &action.properties)?;
+    let context = told(context.clone(), &subject.properties, &action.properties)?;
     let around = Around::read(&resource.properties, &context)?;
     let (of, page) = begin::<ActorRef>(&ask.app, "subject", &ask.body, page)?;
     let Some(sort) = Sort::of(&ask.app, &subject.kind) else { return Ok(SearchAnswer::nothing()) };
@@ -170,7 +170,7 @@ async fn subjects(ask: Ask<Nothing, SubjectSearchBody>) -> Result<SearchAnswer<F
 async fn resources(ask: Ask<Nothing, ResourceSearchBody>) -> Result<SearchAnswer<FoundEntity>, Refusal> {
     let ResourceSearchBody { subject, action, resource, context, page } = &ask.body;
     let deed = (Asked::action(&action.name)?, Asked::kind(&resource.kind)?);
-    let context = told(context, &subject.properties, &action.properties)?;
+    let context = told(context.clone(), &subject.properties, &action.properties)?;
     let around = Around::read(&resource.properties, &context)?;
     let (of, page) = begin::<String>(&ask.app, "resource", &ask.body, page)?;
     let after = page.after.as_deref().map(|id| Resource::new(deed.1.clone(), id)).transpose();
@@ -188,7 +188,7 @@ async fn resources(ask: Ask<Nothing, ResourceSearchBody>) -> Result<SearchAnswer
 async fn actions(ask: Ask<Nothing, ActionSearchBody>) -> Result<SearchAnswer<FoundAction>, Refusal> {
     let ActionSearchBody { subject, resource, context, page } = &ask.body;
     let to = Asked::resource(&resource.kind, &resource.id)?;
-    let context = told(context, &subject.properties, &Value::Null)?;
+    let context = told(context.clone(), &subject.properties, &Value::Null)?;
     let around = Around::read(&resource.properties, &context)?;
     let (of, page) = begin::<String>(&ask.app, "action", &ask.body, page)?;
     let after = page.after.as_deref().map(Name::parse).transpose();
