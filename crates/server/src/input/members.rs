@@ -23,47 +23,6 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// Whether an object in this JSON, which can be read, may name a member twice; if not, none does. Which strings are names is all
-/// that is looked for, so it takes a fifth of what reading takes. What a name with an escape says is not told here.
-pub(super) fn may_repeat(json: &[u8]) -> bool {
-    let (mut names, mut begun, mut rest) = (Vec::with_capacity(NAMES), Vec::with_capacity(NAMES), json);
-    while let Some((first, behind)) = rest.split_first() {
-        rest = behind;
-        match first {
-            b'{' => begun.push(names.len()),
-            b'}' => {
-                let begin = begun.pop().unwrap_or_default();
-                let own = names.get_mut(begin..).unwrap_or_default();
-                if is_one_twice(own) {
-                    return true;
-                }
-                names.truncate(begin);
-            }
-            b'"' => {
-                let Some((text, behind)) = string(rest) else { return true };
-                rest = behind.trim_ascii_start();
-                if rest.first() == Some(&b':') {
-                    names.push(text);
-                }
-            }
-            _ => {}
-        }
-    }
-    false
-}
-
-/// A string without escapes whose first quote is read, and what is behind it.
-fn string(json: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (text, behind) = json.split_at_checked(json.iter().position(|byte| matches!(byte, b'"' | b'\\'))?)?;
-    Some((text, behind.strip_prefix(b"\"")?))
-}
-
-/// Not compared one by one: a body may name many.
-fn is_one_twice(names: &mut [&[u8]]) -> bool {
-    names.sort_unstable();
-    names.array_windows().any(|[name, next]| name == next)
-}
-
 struct Reader;
 
 impl<'de> Visitor<'de> for Reader {
@@ -78,8 +37,7 @@ impl<'de> Visitor<'de> for Reader {
             let _: Members = map.next_value()?;
             names.push(name);
         }
-        names.sort_unstable();
-        if let Some(twice) = names.array_windows().find_map(|[name, next]| (name == next).then_some(name)) {
+        if let Some(twice) = twice(&mut names) {
             return Err(A::Error::custom(format!("the member `{}` appears twice", twice.escape_debug())));
         }
         Ok(Members)
@@ -109,6 +67,47 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Members, D::Error> {
         IgnoredAny::deserialize(deserializer).map(|_| Members)
     }
+}
+
+/// Whether an object in this JSON, which can be read, may name a member twice; if not, none does. Which strings are names is all
+/// that is looked for, so it takes a fifth of what reading takes. What a name with an escape says is not told here.
+pub(super) fn may_repeat(json: &[u8]) -> bool {
+    let (mut names, mut begun, mut rest) = (Vec::with_capacity(NAMES), Vec::with_capacity(NAMES), json);
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        match first {
+            b'{' => begun.push(names.len()),
+            b'}' => {
+                let begin = begun.pop().unwrap_or_default();
+                let own = names.get_mut(begin..).unwrap_or_default();
+                if twice(own).is_some() {
+                    return true;
+                }
+                names.truncate(begin);
+            }
+            b'"' => {
+                let Some((text, behind)) = string(rest) else { return true };
+                rest = behind.trim_ascii_start();
+                if rest.first() == Some(&b':') {
+                    names.push(text);
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+/// A string without escapes whose first quote is read, and what is behind it.
+fn string(json: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (text, behind) = json.split_at_checked(json.iter().position(|byte| matches!(byte, b'"' | b'\\'))?)?;
+    Some((text, behind.strip_prefix(b"\"")?))
+}
+
+/// One that is there twice. Not compared one by one: a body may name many.
+fn twice<T: Ord>(names: &mut [T]) -> Option<&T> {
+    names.sort_unstable();
+    names.array_windows().find_map(|[name, next]| (name == next).then_some(name))
 }
 
 #[cfg(test)]
